@@ -1,0 +1,1 @@
+"""The shared library of the credit-decision service: the Lambda layer and the installed package."""

@@ -1,0 +1,68 @@
+"""AWS clients with deadlines of their own; botocore's defaults (60 s, many retries) never apply."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from credit_core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+type AwsError = BotoCoreError | ClientError
+AWS_ERRORS = (BotoCoreError, ClientError)
+"""What any call through a boto3 client may raise."""
+
+
+def pipeline_config(*, connections: int = 10) -> Config:
+    """Return the configuration for pipelines: patient, and retried with jitter."""
+    return Config(
+        connect_timeout=5,
+        read_timeout=60,
+        retries={"mode": "standard", "max_attempts": 6},
+        max_pool_connections=connections,
+    )
+
+
+def request_path_config(*, deadline_ms: int) -> Config:
+    """Return the configuration for the scorer: short timeouts and no retries of botocore's own."""
+    seconds = deadline_ms / 1_000
+    return Config(
+        connect_timeout=seconds,
+        read_timeout=seconds,
+        retries={"mode": "standard", "total_max_attempts": 1},
+        tcp_keepalive=True,
+        parameter_validation=False,
+    )
+
+
+def client(service: str, config: Config) -> Any:  # noqa: ANN401 (callers state the client's type)
+    """Return a boto3 client; endpoint, region and credentials come from the environment."""
+    return boto3.client(service, config=config)  # type: ignore[call-overload]
+
+
+@cache
+def entity_key_secret(name: str) -> bytes:
+    """Return the HMAC key under which entities are hashed, read once per process.
+
+    Args:
+        name: Name or ARN of the secret; its value is text of at least 32 characters.
+
+    Raises:
+        ConfigurationError: The secret cannot be read or is too short to be a key.
+    """
+    secrets: SecretsManagerClient = client("secretsmanager", pipeline_config())
+    try:
+        value = secrets.get_secret_value(SecretId=name)["SecretString"]
+    except AWS_ERRORS as error:
+        message = f"the entity key secret cannot be read: {type(error).__name__}"
+        raise ConfigurationError(message) from None
+    if len(value) < 32:  # noqa: PLR2004 (256 bits when hexadecimal; less is no key)
+        message = f"the entity key secret has {len(value)} characters; it needs at least 32"
+        raise ConfigurationError(message)
+    return value.encode()

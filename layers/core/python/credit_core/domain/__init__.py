@@ -1,0 +1,1 @@
+"""Pure functions on arrays and values: no network, no clock, no AWS."""

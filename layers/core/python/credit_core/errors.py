@@ -1,0 +1,112 @@
+"""Everything that can go wrong, in one tree.
+
+::
+
+    CreditScoringError
+    ├── ConfigurationError          the deployment is wrong: a variable, a secret
+    ├── InvalidProductError         a product definition contradicts itself
+    ├── InvalidApplicationError     the client sent something that cannot be judged
+    ├── ApplicationConflictError    the id was used before, with another body
+    ├── StoreUnavailableError       DynamoDB or S3 did not answer in time
+    ├── MalformedFeaturesError      a stored feature row cannot be read
+    ├── ModelUnavailableError       there is no champion, or it cannot be loaded
+    │   └── ArtifactIntegrityError  its bytes are not the bytes that were registered
+    ├── ModelOutputError            the model answered something that is no probability
+    ├── InvalidFeatureFileError     a lake file does not match the product definition
+    ├── TrainingDataError           the training set cannot support a model
+    └── RolloutConflictError        somebody else moved the rollout pointer meanwhile
+
+Names end in ``Error``; messages carry measured values, never an applicant's; HTTP is unknown here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class CreditScoringError(Exception):
+    """Base of every error this service raises on purpose."""
+
+
+class ConfigurationError(CreditScoringError):
+    """The deployment is wrong: a setting is missing or cannot be used."""
+
+
+class InvalidProductError(CreditScoringError):
+    """A product definition contradicts itself; all its faults are listed."""
+
+    def __init__(self, product: str, faults: Sequence[str]) -> None:
+        super().__init__(
+            f"product {product!r} has {len(faults)} fault(s): " + "; ".join(faults)
+        )
+        self.product = product
+        self.faults = tuple(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a request body: where, and what is expected there."""
+
+    path: str
+    message: str
+
+
+class InvalidApplicationError(CreditScoringError):
+    """The body cannot be judged. Every fault is listed; no value is repeated."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("; ".join(f"{fault.path}: {fault.message}" for fault in faults))
+        self.faults = tuple(faults)
+
+
+class ApplicationConflictError(CreditScoringError):
+    """The application id already has a decision, made for a different body."""
+
+    def __init__(self, application_id: str) -> None:
+        super().__init__(
+            f"application_id {application_id} was decided before with a different body; "
+            "send a new application_id"
+        )
+
+
+class StoreUnavailableError(CreditScoringError):
+    """A store did not answer, or not completely, within its time."""
+
+
+class MalformedFeaturesError(CreditScoringError):
+    """A stored feature row cannot be read as its view defines it."""
+
+    def __init__(self, view: str, reason: str) -> None:
+        super().__init__(f"stored features of {view} cannot be read: {reason}")
+        self.view = view
+
+
+class ModelUnavailableError(CreditScoringError):
+    """There is no champion, or it cannot be loaded."""
+
+
+class ArtifactIntegrityError(ModelUnavailableError):
+    """The artifact's bytes are not the bytes that were registered."""
+
+    def __init__(self, key: str, *, expected: str, actual: str) -> None:
+        super().__init__(f"{key} has SHA-256 {actual[:12]}…, registered was {expected[:12]}…")
+
+
+class ModelOutputError(CreditScoringError):
+    """The model answered something that is not a probability."""
+
+
+class InvalidFeatureFileError(CreditScoringError):
+    """A lake file does not match the product definition; nothing of it was written."""
+
+
+class TrainingDataError(CreditScoringError):
+    """The training set cannot support a model: too few rows, no defaults, a missing column."""
+
+
+class RolloutConflictError(CreditScoringError):
+    """Somebody else moved the rollout pointer since it was read."""

@@ -1,0 +1,125 @@
+"""Settings of each function: one class writes the environment and reads it back.
+
+The CDK app calls ``ScorerSettings(...).to_environment()``; the function calls
+``ScorerSettings.from_environment()``. No variable name is typed twice.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from credit_core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PREFIX = "CREDIT_"
+
+
+class EnvironmentSettings(BaseModel):
+    """Settings that travel through environment variables named ``CREDIT_<FIELD>``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def to_environment(self) -> dict[str, str]:
+        """Return the variables that ``from_environment`` reads back to an equal object."""
+        return {f"{PREFIX}{name.upper()}": str(value) for name, value in self}
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read the settings.
+
+        Raises:
+            ConfigurationError: A variable is missing or bad; the message names each of them.
+        """
+        source = os.environ if environ is None else environ
+        found = {
+            name: source[f"{PREFIX}{name.upper()}"]
+            for name in cls.model_fields
+            if f"{PREFIX}{name.upper()}" in source
+        }
+        try:
+            return cls(**found)
+        except ValidationError as error:
+            faults = "; ".join(
+                f"{PREFIX}{str(fault['loc'][0]).upper()}: {fault['msg'].lower()}"
+                for fault in error.errors(include_url=False, include_input=False)
+            )
+            message = f"environment of this function is wrong: {faults}"
+            raise ConfigurationError(message) from None
+
+
+class ScorerSettings(EnvironmentSettings):
+    """Where the scorer reads and writes, and how long it may take.
+
+    ``deadline_ms`` is the time after which the scorer stops waiting for a store;
+    ``pointer_seconds`` the age up to which its copy of the rollout pointer is good.
+    """
+
+    product: str
+    online_store_table: str
+    decisions_table: str
+    registry_table: str
+    models_bucket: str
+    entity_key_secret: str
+    deadline_ms: int = Field(default=80, ge=10)
+    pointer_seconds: float = Field(default=5.0, ge=0)
+
+
+class MaterializerSettings(EnvironmentSettings):
+    """Where the materializer reads Parquet, writes rows and leaves rejected ones."""
+
+    product: str
+    lake_bucket: str
+    results_bucket: str
+    online_store_table: str
+    entity_key_secret: str
+
+
+class TrainerSettings(EnvironmentSettings):
+    """Where the trainer finds its training set and registers its artifacts."""
+
+    product: str
+    results_bucket: str
+    models_bucket: str
+    registry_table: str
+
+
+class PromoterSettings(EnvironmentSettings):
+    """Where the promoter finds registered models and moves the rollout pointer."""
+
+    product: str
+    models_bucket: str
+    registry_table: str
+
+
+EXAMPLE_ENVIRONMENTS: dict[str, dict[str, str]] = {
+    "scorer": ScorerSettings(
+        product="personal_loan",
+        online_store_table="online-store",
+        decisions_table="decisions",
+        registry_table="registry",
+        models_bucket="models",
+        entity_key_secret="entity-key",  # noqa: S106 (the secret's name, not its value)
+    ).to_environment(),
+    "materializer": MaterializerSettings(
+        product="personal_loan",
+        lake_bucket="lake",
+        results_bucket="results",
+        online_store_table="online-store",
+        entity_key_secret="entity-key",  # noqa: S106 (the secret's name, not its value)
+    ).to_environment(),
+    "trainer": TrainerSettings(
+        product="personal_loan",
+        results_bucket="results",
+        models_bucket="models",
+        registry_table="registry",
+    ).to_environment(),
+    "promoter": PromoterSettings(
+        product="personal_loan", models_bucket="models", registry_table="registry"
+    ).to_environment(),
+}
+"""A valid environment per function, for tests and for trying a handler by hand."""

@@ -1,0 +1,300 @@
+"""Personal loans, on the columns of LendingClub's first quarter of 2016.
+
+The interest rate and the grade that LendingClub gave are its own verdict on the same applicant;
+a model that sees them repeats that verdict instead of judging, so they are prohibited.
+"""
+
+from datetime import timedelta
+
+from credit_core.domain.product import (
+    AdverseActionReason,
+    CreditProduct,
+    DerivedFeature,
+    DType,
+    Entity,
+    Feature,
+    FeatureView,
+    Label,
+    Policy,
+    ProhibitedInput,
+    RiskDirection,
+    Unavailable,
+    safe_ratio,
+)
+
+FLOAT, INTEGER, CATEGORY = DType.FLOAT, DType.INTEGER, DType.CATEGORY
+
+AMOUNT = AdverseActionReason(
+    code="AMOUNT", text="The amount requested is high for the term you asked for"
+)
+TERM = AdverseActionReason(code="TERM", text="The repayment term requested is long")
+INCOME = AdverseActionReason(code="INCOME", text="Income is insufficient for the amount requested")
+EMPLOYMENT = AdverseActionReason(code="EMPLOYMENT", text="Length of employment")
+VERIFICATION = AdverseActionReason(
+    code="VERIFICATION", text="The way in which your income was verified"
+)
+DELINQUENCY = AdverseActionReason(
+    code="DELINQUENCY", text="Past due payments on one or more credit obligations"
+)
+INQUIRIES = AdverseActionReason(
+    code="INQUIRIES", text="Number of recent inquiries on your credit report"
+)
+UTILIZATION = AdverseActionReason(
+    code="UTILIZATION", text="Balances are high, or untypical, relative to your credit limits"
+)
+NEW_ACCOUNTS = AdverseActionReason(
+    code="NEW_ACCOUNTS", text="Number of installment accounts opened recently"
+)
+INSTALLMENT_DEBT = AdverseActionReason(
+    code="INSTALLMENT_DEBT", text="Level of debt on installment accounts"
+)
+CREDIT_HISTORY = AdverseActionReason(
+    code="CREDIT_HISTORY", text="Number of installment accounts in your credit history"
+)
+REGION = AdverseActionReason(
+    code="REGION", text="Conditions of the loan market in your state of residence"
+)
+DEBT_BURDEN = AdverseActionReason(
+    code="DEBT_BURDEN", text="Payments and debts are high in relation to your income"
+)
+
+APPLICANT = Entity(
+    name="applicant", description="The person who applies", keys=("applicant_id",)
+)
+REGION_OF_RESIDENCE = Entity(
+    name="region",
+    description="The state of residence, two letters (USPS)",
+    keys=("addr_state",),
+    pattern=r"[A-Z]{2}",
+)
+
+
+def _count(
+    name: str, description: str, reason: AdverseActionReason, *, risk: RiskDirection | None = None
+) -> Feature:
+    return Feature(
+        name=name,
+        description=description,
+        dtype=INTEGER,
+        unit="count",
+        minimum=0,
+        maximum=1_000,
+        adverse_action=reason,
+        risk=risk,
+    )
+
+
+def _dollars(name: str, description: str, reason: AdverseActionReason) -> Feature:
+    return Feature(
+        name=name,
+        description=description,
+        dtype=FLOAT,
+        unit="USD",
+        minimum=0,
+        maximum=10_000_000,
+        adverse_action=reason,
+    )
+
+
+REQUEST_FEATURES = (
+    Feature(
+        name="loan_amount",
+        description="Amount asked for",
+        dtype=FLOAT,
+        unit="USD",
+        minimum=500,
+        maximum=40_000,
+        adverse_action=AMOUNT,
+        risk=RiskDirection.INCREASING,
+    ),
+    Feature(
+        name="term_months",
+        description="Repayment term",
+        dtype=INTEGER,
+        unit="months",
+        minimum=12,
+        maximum=84,
+        adverse_action=TERM,
+    ),
+    Feature(
+        name="annual_income",
+        description="Gross income a year, as stated by the applicant",
+        dtype=FLOAT,
+        unit="USD/year",
+        minimum=0,
+        maximum=10_000_000,
+        adverse_action=INCOME,
+        risk=RiskDirection.DECREASING,
+    ),
+    Feature(
+        name="employment_years",
+        description="Full years with the present employer, 10 for ten or more, null if unknown",
+        dtype=INTEGER,
+        unit="years",
+        minimum=0,
+        maximum=10,
+        nullable=True,
+        adverse_action=EMPLOYMENT,
+    ),
+    Feature(
+        name="verification_status",
+        description="Whether and how the income was verified",
+        dtype=CATEGORY,
+        categories=("not_verified", "source_verified", "verified"),
+        adverse_action=VERIFICATION,
+    ),
+)
+
+BUREAU = FeatureView(
+    name="bureau",
+    description="The applicant's credit report",
+    entity=APPLICANT,
+    ttl=timedelta(days=30),
+    when_missing=Unavailable.REFER,
+    when_stale=Unavailable.REFER,
+    features=(
+        _count("delinq_2yrs", "Payments 30 or more days late in two years", DELINQUENCY,
+               risk=RiskDirection.INCREASING),
+        _count("inq_last_6mths", "Inquiries in six months", INQUIRIES,
+               risk=RiskDirection.INCREASING),
+        Feature(
+            name="revol_util",
+            description="Revolving balance as a share of revolving limits",
+            dtype=FLOAT,
+            unit="percent",
+            minimum=0,
+            maximum=1_000,
+            nullable=True,
+            adverse_action=UTILIZATION,
+        ),
+        _count("acc_now_delinq", "Accounts past due now", DELINQUENCY,
+               risk=RiskDirection.INCREASING),
+        _count("open_il_6m", "Open installment accounts", CREDIT_HISTORY),
+        _count("open_il_12m", "Installment accounts opened in 12 months", NEW_ACCOUNTS),
+        _count("open_il_24m", "Installment accounts opened in 24 months", NEW_ACCOUNTS),
+        _dollars("total_bal_il", "Balance of all installment accounts", INSTALLMENT_DEBT),
+        Feature(
+            name="all_util",
+            description="Balances of all accounts as a share of their limits",
+            dtype=FLOAT,
+            unit="percent",
+            minimum=0,
+            maximum=1_000,
+            nullable=True,
+            adverse_action=UTILIZATION,
+        ),
+        _count("inq_fi", "Inquiries by personal-finance lenders", INQUIRIES,
+               risk=RiskDirection.INCREASING),
+        _count("inq_last_12m", "Inquiries in 12 months", INQUIRIES,
+               risk=RiskDirection.INCREASING),
+        _dollars("delinq_amnt", "Amount past due now", DELINQUENCY),
+        _count("num_il_tl", "Installment accounts, open and closed", CREDIT_HISTORY),
+        _dollars("total_il_high_credit_limit", "Limits of all installment accounts",
+                 INSTALLMENT_DEBT),
+    ),
+)
+
+REGION_MARKET = FeatureView(
+    name="region_market",
+    description="The loan market of a state over 28 days",
+    entity=REGION_OF_RESIDENCE,
+    ttl=timedelta(days=35),
+    when_missing=Unavailable.REFER,
+    when_stale=Unavailable.REFER,
+    features=(
+        Feature(
+            name="region_applications",
+            description="Applications from the state in 28 days",
+            dtype=INTEGER,
+            unit="count",
+            minimum=0,
+            maximum=1_000_000,
+            adverse_action=REGION,
+        ),
+        Feature(
+            name="region_median_income",
+            description="Median stated income of those applicants",
+            dtype=FLOAT,
+            unit="USD/year",
+            minimum=0,
+            maximum=10_000_000,
+            adverse_action=REGION,
+        ),
+        Feature(
+            name="region_mean_loan_amount",
+            description="Mean amount of those applications",
+            dtype=FLOAT,
+            unit="USD",
+            minimum=0,
+            maximum=1_000_000,
+            adverse_action=REGION,
+        ),
+    ),
+)
+
+DERIVED_FEATURES = (
+    DerivedFeature(
+        name="payment_to_income",
+        description="Principal to repay a month as a share of monthly income",
+        dtype=FLOAT,
+        unit="ratio",
+        minimum=0,
+        maximum=1_000,
+        nullable=True,
+        adverse_action=DEBT_BURDEN,
+        risk=RiskDirection.INCREASING,
+        inputs=("loan_amount", "term_months", "annual_income"),
+        function=lambda amount, months, income: safe_ratio(amount / months, income / 12),
+    ),
+    DerivedFeature(
+        name="installment_debt_to_income",
+        description="Installment balances as a share of annual income",
+        dtype=FLOAT,
+        unit="ratio",
+        minimum=0,
+        maximum=10_000_000,
+        nullable=True,
+        adverse_action=DEBT_BURDEN,
+        inputs=("total_bal_il", "annual_income"),
+        function=safe_ratio,
+    ),
+    DerivedFeature(
+        name="installment_utilization",
+        description="Installment balances as a share of their limits",
+        dtype=FLOAT,
+        unit="ratio",
+        minimum=0,
+        maximum=10_000_000,
+        nullable=True,
+        adverse_action=INSTALLMENT_DEBT,
+        inputs=("total_bal_il", "total_il_high_credit_limit"),
+        function=safe_ratio,
+    ),
+)
+
+PRODUCT = CreditProduct(
+    name="personal_loan",
+    title="Personal loan",
+    description="Unsecured installment loans to consumers, 36 or 60 months.",
+    entities=(APPLICANT, REGION_OF_RESIDENCE),
+    feature_views=(BUREAU, REGION_MARKET),
+    request_features=REQUEST_FEATURES,
+    derived_features=DERIVED_FEATURES,
+    label=Label(
+        name="defaulted",
+        description="Charged off, defaulted, or more than 20 days late when observed",
+        horizon=timedelta(days=365),
+    ),
+    prohibited=(
+        ProhibitedInput(name="int_rate", reason="the earlier lender's own verdict"),
+        ProhibitedInput(name="sub_grade", reason="the earlier lender's own verdict"),
+    ),
+    policy=Policy(
+        version="2026-11-1",
+        approve_up_to=0.06,
+        decline_from=0.10,
+        base_points=600,
+        base_odds=20,
+        points_to_double_odds=40,
+    ),
+)
