@@ -41,7 +41,7 @@ def request_path_config(*, deadline_ms: int) -> Config:
     )
 
 
-def client(service: str, config: Config) -> Any:  # noqa: ANN401 (callers state the client's type)
+def client(service: str, config: Config) -> Any:
     """Return a boto3 client; endpoint, region and credentials come from the environment."""
     return boto3.client(service, config=config)  # type: ignore[call-overload]
 

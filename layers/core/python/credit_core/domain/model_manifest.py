@@ -118,9 +118,7 @@ class ModelManifest(_Record):
 def categories_of(product: CreditProduct) -> dict[str, tuple[str, ...]]:
     """Return the categories of each category feature, by name."""
     return {
-        feature.name: feature.categories
-        for feature in product.model_features
-        if feature.categories
+        feature.name: feature.categories for feature in product.model_features if feature.categories
     }
 
 

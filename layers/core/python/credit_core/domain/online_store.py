@@ -146,8 +146,7 @@ def value_fault(feature: Feature, value: object) -> str | None:
         return "is not a finite number"
     if feature.dtype is DType.INTEGER and not isinstance(value, int):
         return "is not an integer"
-    if feature.minimum is not None and value < feature.minimum:
-        return f"is below {feature.minimum:g}"
-    if feature.maximum is not None and value > feature.maximum:
-        return f"is above {feature.maximum:g}"
+    low, high = feature.minimum, feature.maximum
+    if low is not None and high is not None and not low <= value <= high:
+        return f"is not from {low:g} to {high:g}"
     return None

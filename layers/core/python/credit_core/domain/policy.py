@@ -52,7 +52,7 @@ def probability(log_odds: float) -> float:
 
 
 def outcome_of(policy: Policy, probability_of_default: float) -> Outcome:
-    """Return the outcome for a probability of default; what is not below a cut-off is refused.
+    """Return the outcome for a probability of default.
 
     Anything that is not a number between 0 and 1 is referred, never approved.
     """

@@ -79,7 +79,8 @@ def pairwise_shapley(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     count = (log_odds.shape[0] - 2) // 2
     without, alone = log_odds[2 : count + 2], log_odds[count + 2 :]
-    return 0.5 * ((log_odds[0] - without) + (alone - log_odds[1]))
+    contributions: NDArray[np.float64] = 0.5 * ((log_odds[0] - without) + (alone - log_odds[1]))
+    return contributions
 
 
 def efficiency_error(log_odds: NDArray[np.float64]) -> float:

@@ -1,0 +1,70 @@
+"""Rejected rows: one JSON object a line, in the results bucket, until somebody mends them."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING
+
+from credit_core.adapters.clients import AWS_ERRORS
+from credit_core.errors import StoreUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mypy_boto3_s3 import S3Client
+
+    from credit_core.ports import RejectedRow
+
+
+def rejected_key(run_id: str, key: str) -> str:
+    """Return where the rejected rows of a file lie in the results bucket."""
+    return f"rejected/{run_id}/{key}.jsonl"
+
+
+class S3RejectedRows:
+    """Keeps the rejected rows of one run.
+
+    They wait in a temporary file, not in memory: all rows of a large file may be wrong.
+    """
+
+    def __init__(self, s3: S3Client, bucket: str, *, run_id: str) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+        self._run_id = run_id
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[Callable[[RejectedRow], None]]:
+        """Return a function that notes one row; all are stored when the block ends without error.
+
+        Repeating a file in the same run replaces its lines. Without rejected rows nothing is
+        stored.
+
+        Raises:
+            StoreUnavailableError: They could not be stored.
+        """
+        with TemporaryFile() as lines:
+
+            def note(row: RejectedRow) -> None:
+                line = {
+                    "row": row.position,
+                    "entity_key": row.entity_key,
+                    "reasons": row.faults,
+                }
+                lines.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+
+            yield note
+            if not lines.tell():
+                return
+            lines.seek(0)
+            try:
+                self._s3.put_object(
+                    Bucket=self._bucket,
+                    Key=rejected_key(self._run_id, key),
+                    Body=lines,
+                    ContentType="application/x-ndjson",
+                )
+            except AWS_ERRORS as error:
+                message = f"rejected rows of {key} could not be stored: {type(error).__name__}"
+                raise StoreUnavailableError(message) from None

@@ -1,0 +1,199 @@
+"""What the use cases need from the outside world; the adapters provide it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from datetime import datetime, timedelta
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from credit_core.domain.decision import Receipt
+    from credit_core.domain.model_manifest import ModelManifest, RolloutPointer
+    from credit_core.domain.online_store import FeatureRow, Value
+    from credit_core.domain.product import FeatureView
+
+# --- scoring -------------------------------------------------------------------------------
+
+
+class Timer(Protocol):
+    """Time per stage of one request, and what is left of its deadline."""
+
+    def lap(self, stage: str) -> None:
+        """Close the running stage under that name."""
+
+    def stages_ms(self) -> Mapping[str, float]:
+        """Return the closed stages in milliseconds, in order."""
+
+    def remaining_seconds(self) -> float:
+        """Return the seconds left before the deadline; negative when it has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFeatures:
+    """A row of the online store as it lies there, not yet checked."""
+
+    recency: str
+    features_json: str
+
+
+@dataclass(frozen=True, slots=True)
+class Readout:
+    """Everything one BatchGetItem brought.
+
+    ``unread`` holds the entity keys that did not arrive in time; they are not "absent".
+    """
+
+    rows: Mapping[str, StoredFeatures] = field(default_factory=dict)
+    unread: frozenset[str] = frozenset()
+    receipt: Receipt | None = None
+    pointer: RolloutPointer | None = None
+
+
+class DecisionStore(Protocol):
+    """Reads what a decision needs and keeps its receipt."""
+
+    def read(
+        self, entity_keys: Sequence[str], *, application_id: str, with_pointer: bool, timer: Timer
+    ) -> Readout:
+        """Read feature rows, an earlier receipt and, if asked, the rollout pointer, at once."""
+
+    def write(self, receipt: Receipt, *, timer: Timer) -> Receipt | None:
+        """Write the receipt unless there is one; return the earlier one in that case.
+
+        Raises:
+            StoreUnavailableError: It is not known to be written.
+        """
+
+
+class LoadedModel(Protocol):
+    """A verified model, ready to run."""
+
+    @property
+    def manifest(self) -> ModelManifest:
+        """What was registered with it."""
+
+    @property
+    def reference(self) -> NDArray[np.float32]:
+        """The reference applicant's model input, shape (G,)."""
+
+    def log_odds(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the log-odds of default for each row; (n, G) to (n,).
+
+        Raises:
+            ModelOutputError: An answer is not a probability.
+        """
+
+
+class ChampionSource(Protocol):
+    """Provides the model that the rollout pointer names."""
+
+    def pointer_is_old(self) -> bool:
+        """Whether the known pointer should be read again."""
+
+    def model(self, pointer: RolloutPointer | None) -> LoadedModel:
+        """Return the model to score with; ``pointer`` is the one just read, if it was read.
+
+        Raises:
+            ModelUnavailableError: There is no champion, or it cannot be loaded.
+        """
+
+
+# --- materialization -----------------------------------------------------------------------
+
+
+class LakeRow(NamedTuple):
+    """A row of a feature file as it lies there, not yet checked.
+
+    ``position`` is its place in the file, 0 is the first; ``keys`` and ``values`` are in the
+    order in which the view defines them. A timestamp is None when it is null or no date at all.
+    """
+
+    position: int
+    keys: tuple[str | None, ...]
+    event_timestamp: datetime | None
+    created_timestamp: datetime | None
+    values: tuple[Value, ...]
+
+
+class FeatureFile(Protocol):
+    """A feature file whose columns are those that its view defines."""
+
+    @property
+    def row_count(self) -> int:
+        """Number of rows, as the file itself states it."""
+
+    def rows_by_entity(self) -> Iterator[LakeRow]:
+        """Yield every row once, rows with the same keys next to each other.
+
+        Raises:
+            InvalidFeatureFileError: The body cannot be read; nothing has been yielded yet.
+        """
+
+
+class FeatureLake(Protocol):
+    """Opens feature files."""
+
+    def open(self, key: str, view: FeatureView) -> AbstractContextManager[FeatureFile]:
+        """Open the file under that key and check its columns against the view.
+
+        Raises:
+            InvalidFeatureFileError: It is not a Parquet file with the view's columns; the message
+                names file, column and expectation.
+            StoreUnavailableError: The lake did not answer.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """A row that was not written, and why. It holds no identifier and no value.
+
+    ``position`` finds the row in its file; ``entity_key`` is the hashed one, where there is one.
+    """
+
+    position: int
+    entity_key: str | None
+    faults: tuple[str, ...]
+
+
+class RejectedRows(Protocol):
+    """Keeps the rejected rows of one file for whoever has to mend them."""
+
+    def open(self, key: str) -> AbstractContextManager[Callable[[RejectedRow], None]]:
+        """Return a function that notes one row; all are kept when the block ends without error.
+
+        Raises:
+            StoreUnavailableError: At the end of the block: they could not be kept.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class WriteCounts:
+    """What became of rows: ``stale`` ones found a row in the store that is at least as new."""
+
+    written: int
+    stale: int
+
+
+class OnlineStoreWriter(Protocol):
+    """Writes feature rows so that the newest one stays, whatever the order of writes.
+
+    Newer is: a later recency; with the same recency, features whose JSON sorts later. That is a
+    total order, so any order, repetition or concurrency of writes ends in one state.
+    """
+
+    def write(self, rows: Sequence[FeatureRow], *, ttl: timedelta) -> WriteCounts:
+        """Write rows of distinct entity keys, each unless the store holds a newer one.
+
+        Args:
+            rows: At most one row per entity key.
+            ttl: The time to live of their view; the store forgets them some time after it.
+
+        Raises:
+            StoreUnavailableError: Not every row is known to be settled. Writing again is safe.
+        """

@@ -1,0 +1,268 @@
+"""One-line arrangers, one fixed clock, and fakes that behave like the real thing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from credit_core.adapters.stopwatch import Stopwatch
+from credit_core.domain.model_manifest import (
+    Estimate,
+    Evaluation,
+    Gate,
+    ModelManifest,
+    RolloutPointer,
+    categories_of,
+)
+from credit_core.domain.online_store import entity_key, recency
+from credit_core.domain.product import DType, load_product
+from credit_core.errors import ModelUnavailableError, StoreUnavailableError
+from credit_core.ports import Readout, StoredFeatures
+from credit_core.use_cases.score import ScoreApplication
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from credit_core.domain.decision import Receipt
+    from credit_core.domain.product import CreditProduct, FeatureView
+    from credit_core.ports import LoadedModel, Timer
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+SECRET = b"0123456789abcdef0123456789abcdef"
+PRODUCT = load_product("personal_loan")
+AN_APPLICATION: dict[str, object] = {
+    "application_id": "application-1",
+    "applicant_id": "applicant-1",
+    "addr_state": "CA",
+    "loan_amount": 12_000,
+    "term_months": 36,
+    "annual_income": 60_000,
+    "employment_years": 4,
+    "verification_status": "verified",
+}
+
+
+def a_body(**changes: object) -> str:
+    """Return the JSON of an application; a field set to ``...`` is left out."""
+    fields = AN_APPLICATION | changes
+    return json.dumps({name: value for name, value in fields.items() if value is not ...})
+
+
+def features_of(view: FeatureView, **changes: object) -> dict[str, object]:
+    """Return valid features of a view: each at its minimum plus one, or its first category."""
+    features: dict[str, object] = {}
+    for feature in view.features:
+        if feature.dtype is DType.CATEGORY:
+            features[feature.name] = feature.categories[0]
+        else:
+            assert feature.minimum is not None
+            kind = int if feature.dtype is DType.INTEGER else float
+            features[feature.name] = kind(feature.minimum + 1)
+    return features | changes
+
+
+def key_of(view: FeatureView, product: CreditProduct = PRODUCT) -> str:
+    """Return the online key of AN_APPLICATION's entity in that view."""
+    keys = {name: str(AN_APPLICATION[name]) for name in view.entity.keys}
+    return entity_key(product, view, keys, secret=SECRET)
+
+
+def stored(
+    view: FeatureView, *, age: timedelta = timedelta(hours=1), **changes: object
+) -> StoredFeatures:
+    """Return a stored row of that age at NOW."""
+    event = NOW - age
+    return StoredFeatures(
+        recency(event, event + timedelta(minutes=5)),
+        json.dumps(features_of(view, **changes)),
+    )
+
+
+def fresh_rows(product: CreditProduct = PRODUCT) -> dict[str, StoredFeatures]:
+    """Return a fresh row for each view of AN_APPLICATION's entities."""
+    return {key_of(view, product): stored(view) for view in product.feature_views}
+
+
+def an_estimate(value: float = 0.7) -> Estimate:
+    """Return an estimate with an interval of plus and minus 0.05."""
+    return Estimate(value=value, low=value - 0.05, high=value + 0.05)
+
+
+def an_evaluation() -> Evaluation:
+    """Return an evaluation as the trainer would measure one."""
+    return Evaluation(
+        loans=2_500,
+        defaults=130,
+        auc=an_estimate(0.68),
+        ks=an_estimate(0.27),
+        brier=an_estimate(0.05),
+        first_event="2026-10-28T00:00:00.000000Z",
+        last_event="2026-11-19T00:00:00.000000Z",
+    )
+
+
+def a_manifest(
+    *,
+    version: str = "v1",
+    onnx_sha256: str = "0" * 64,
+    onnx_bytes: int = 1,
+    gates: tuple[Gate, ...] = (Gate(name="parity", passed=True, evidence="0 of 100 differ"),),
+    reference: tuple[float | None, ...] | None = None,
+    product: CreditProduct = PRODUCT,
+) -> ModelManifest:
+    """Return a manifest that fits the product."""
+    return ModelManifest(
+        product=product.name,
+        version=version,
+        created_at=NOW,
+        onnx_sha256=onnx_sha256,
+        onnx_bytes=onnx_bytes,
+        algorithm="pairwise",
+        pairwise=True,
+        inputs=tuple(feature.name for feature in product.model_features),
+        categories=categories_of(product),
+        reference=reference or (0.0,) * len(product.model_features),
+        evaluation=an_evaluation(),
+        candidates={"pairwise": an_evaluation()},
+        gates=gates,
+        training_set={"rows": 7_500},
+        libraries={"scikit-learn": "1.9.1"},
+    )
+
+
+def a_pointer(*, champion: str = "v1", revision: int = 1, sha256: str = "0" * 64) -> RolloutPointer:
+    """Return a rollout pointer."""
+    return RolloutPointer(
+        product=PRODUCT.name,
+        champion=champion,
+        manifest_sha256=sha256,
+        revision=revision,
+        moved_at=NOW,
+        moved_by="test",
+    )
+
+
+@dataclass
+class LinearModel:
+    """A model whose log-odds are a weighted sum: its contributions are known by heart."""
+
+    weights: NDArray[np.float64]
+    intercept: float = -3.0
+    manifest: ModelManifest = field(default_factory=a_manifest)
+
+    @property
+    def reference(self) -> NDArray[np.float32]:
+        """The all-zero applicant."""
+        return np.zeros(len(self.weights), dtype=np.float32)
+
+    def log_odds(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the weighted sums; unknown counts as zero."""
+        known = np.nan_to_num(matrix.astype(np.float64), nan=0.0)
+        return self.intercept + known @ self.weights
+
+
+def a_model(product: CreditProduct = PRODUCT, **weights: float) -> LinearModel:
+    """Return a linear model with the given weights and zero for the other features."""
+    names = [feature.name for feature in product.model_features]
+    assert set(weights) <= set(names)
+    return LinearModel(np.array([weights.get(name, 0.0) for name in names]))
+
+
+class FixedChampion:
+    """A champion source that has one model, or none."""
+
+    def __init__(self, model: LoadedModel | None) -> None:
+        self._model = model
+
+    def pointer_is_old(self) -> bool:
+        """Never."""
+        return False
+
+    def model(self, pointer: RolloutPointer | None) -> LoadedModel:  # noqa: ARG002 (the port's)
+        """Return the model or raise, as the real one does."""
+        if self._model is None:
+            raise ModelUnavailableError("no champion has been promoted yet")
+        return self._model
+
+
+class FakeDecisionStore:
+    """A decision store in memory, with faults on demand."""
+
+    def __init__(self, rows: Mapping[str, StoredFeatures]) -> None:
+        self.rows = dict(rows)
+        self.receipts: dict[str, Receipt] = {}
+        self.throttled: set[str] = set()
+        self.writable = True
+        self.before_write: Callable[[], None] = lambda: None
+
+    def read(
+        self,
+        entity_keys: Sequence[str],
+        *,
+        application_id: str,
+        with_pointer: bool,  # noqa: ARG002 (the port's)
+        timer: Timer,  # noqa: ARG002 (the port's)
+    ) -> Readout:
+        """Return what is stored, but for the throttled keys."""
+        return Readout(
+            {
+                key: self.rows[key]
+                for key in entity_keys
+                if key in self.rows and key not in self.throttled
+            },
+            frozenset(self.throttled.intersection(entity_keys)),
+            self.receipts.get(application_id),
+        )
+
+    def write(self, receipt: Receipt, *, timer: Timer) -> Receipt | None:  # noqa: ARG002 (the port's)
+        """Keep the receipt unless there is one."""
+        self.before_write()
+        if not self.writable:
+            raise StoreUnavailableError("the receipt was not written")
+        earlier = self.receipts.get(receipt.application_id)
+        if earlier is None:
+            self.receipts[receipt.application_id] = receipt
+        return earlier
+
+
+def a_timer() -> Stopwatch:
+    """Return a stopwatch with a deadline far away."""
+    return Stopwatch(deadline_ms=60_000)
+
+
+@dataclass
+class AScorer:
+    """The use case on fakes: call it with a body."""
+
+    store: FakeDecisionStore
+    score: ScoreApplication
+
+    def __call__(self, body: str | None = None) -> dict[str, object]:
+        """Return the response document for a body, by default AN_APPLICATION's."""
+        return dict(json.loads(self.answer(body)))
+
+    def answer(self, body: str | None = None) -> str:
+        """Return the response's very text."""
+        return self.score(body or a_body(), as_of=NOW, timer=a_timer()).body
+
+
+def a_scorer(
+    *,
+    rows: Mapping[str, StoredFeatures] | None = None,
+    model: LoadedModel | None = None,
+    product: CreditProduct = PRODUCT,
+    with_model: bool = True,
+) -> AScorer:
+    """Return a scorer with fresh rows and a model that approves, unless told otherwise."""
+    store = FakeDecisionStore(fresh_rows(product) if rows is None else rows)
+    chosen = (model or a_model(product)) if with_model else None
+    return AScorer(
+        store,
+        ScoreApplication(product, secret=SECRET, store=store, champions=FixedChampion(chosen)),
+    )

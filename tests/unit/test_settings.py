@@ -1,0 +1,41 @@
+"""Settings travel through the environment and say which variable is wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from credit_core.errors import ConfigurationError
+from credit_core.settings import (
+    EXAMPLE_ENVIRONMENTS,
+    EnvironmentSettings,
+    MaterializerSettings,
+    PromoterSettings,
+    ScorerSettings,
+    TrainerSettings,
+)
+
+CLASSES: dict[str, type[EnvironmentSettings]] = {
+    "scorer": ScorerSettings,
+    "materializer": MaterializerSettings,
+    "trainer": TrainerSettings,
+    "promoter": PromoterSettings,
+}
+
+
+@pytest.mark.parametrize("function", CLASSES)
+def test_what_is_written_is_what_is_read(function: str) -> None:
+    environment = EXAMPLE_ENVIRONMENTS[function]
+
+    assert CLASSES[function].from_environment(environment).to_environment() == environment
+
+
+def test_each_missing_or_bad_variable_is_named() -> None:
+    environment = EXAMPLE_ENVIRONMENTS["scorer"] | {"CREDIT_DEADLINE_MS": "soon"}
+    del environment["CREDIT_MODELS_BUCKET"]
+
+    with pytest.raises(ConfigurationError) as caught:
+        ScorerSettings.from_environment(environment)
+
+    assert "CREDIT_DEADLINE_MS" in str(caught.value)
+    assert "CREDIT_MODELS_BUCKET: field required" in str(caught.value)
+    assert "soon" not in str(caught.value)
