@@ -58,9 +58,7 @@ DEBT_BURDEN = AdverseActionReason(
     code="DEBT_BURDEN", text="Payments and debts are high in relation to your income"
 )
 
-APPLICANT = Entity(
-    name="applicant", description="The person who applies", keys=("applicant_id",)
-)
+APPLICANT = Entity(name="applicant", description="The person who applies", keys=("applicant_id",))
 REGION_OF_RESIDENCE = Entity(
     name="region",
     description="The state of residence, two letters (USPS)",
@@ -153,10 +151,15 @@ BUREAU = FeatureView(
     when_missing=Unavailable.REFER,
     when_stale=Unavailable.REFER,
     features=(
-        _count("delinq_2yrs", "Payments 30 or more days late in two years", DELINQUENCY,
-               risk=RiskDirection.INCREASING),
-        _count("inq_last_6mths", "Inquiries in six months", INQUIRIES,
-               risk=RiskDirection.INCREASING),
+        _count(
+            "delinq_2yrs",
+            "Payments 30 or more days late in two years",
+            DELINQUENCY,
+            risk=RiskDirection.INCREASING,
+        ),
+        _count(
+            "inq_last_6mths", "Inquiries in six months", INQUIRIES, risk=RiskDirection.INCREASING
+        ),
         Feature(
             name="revol_util",
             description="Revolving balance as a share of revolving limits",
@@ -167,8 +170,9 @@ BUREAU = FeatureView(
             nullable=True,
             adverse_action=UTILIZATION,
         ),
-        _count("acc_now_delinq", "Accounts past due now", DELINQUENCY,
-               risk=RiskDirection.INCREASING),
+        _count(
+            "acc_now_delinq", "Accounts past due now", DELINQUENCY, risk=RiskDirection.INCREASING
+        ),
         _count("open_il_6m", "Open installment accounts", CREDIT_HISTORY),
         _count("open_il_12m", "Installment accounts opened in 12 months", NEW_ACCOUNTS),
         _count("open_il_24m", "Installment accounts opened in 24 months", NEW_ACCOUNTS),
@@ -183,14 +187,18 @@ BUREAU = FeatureView(
             nullable=True,
             adverse_action=UTILIZATION,
         ),
-        _count("inq_fi", "Inquiries by personal-finance lenders", INQUIRIES,
-               risk=RiskDirection.INCREASING),
-        _count("inq_last_12m", "Inquiries in 12 months", INQUIRIES,
-               risk=RiskDirection.INCREASING),
+        _count(
+            "inq_fi",
+            "Inquiries by personal-finance lenders",
+            INQUIRIES,
+            risk=RiskDirection.INCREASING,
+        ),
+        _count("inq_last_12m", "Inquiries in 12 months", INQUIRIES, risk=RiskDirection.INCREASING),
         _dollars("delinq_amnt", "Amount past due now", DELINQUENCY),
         _count("num_il_tl", "Installment accounts, open and closed", CREDIT_HISTORY),
-        _dollars("total_il_high_credit_limit", "Limits of all installment accounts",
-                 INSTALLMENT_DEBT),
+        _dollars(
+            "total_il_high_credit_limit", "Limits of all installment accounts", INSTALLMENT_DEBT
+        ),
     ),
 )
 

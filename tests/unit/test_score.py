@@ -75,6 +75,8 @@ def test_an_unknown_applicant_is_referred_and_the_model_is_not_asked() -> None:
     [
         (timedelta(days=30), "fresh"),
         (timedelta(days=30, microseconds=1), "stale"),
+        (timedelta(days=60), "stale"),
+        (timedelta(days=60, microseconds=1), "missing"),
         (timedelta(seconds=-299), "fresh"),
         (timedelta(seconds=-301), "unreadable"),
     ],

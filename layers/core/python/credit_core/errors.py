@@ -40,9 +40,7 @@ class InvalidProductError(CreditScoringError):
     """A product definition contradicts itself; all its faults are listed."""
 
     def __init__(self, product: str, faults: Sequence[str]) -> None:
-        super().__init__(
-            f"product {product!r} has {len(faults)} fault(s): " + "; ".join(faults)
-        )
+        super().__init__(f"product {product!r} has {len(faults)} fault(s): " + "; ".join(faults))
         self.product = product
         self.faults = tuple(faults)
 

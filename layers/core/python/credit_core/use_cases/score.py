@@ -26,6 +26,7 @@ from credit_core.domain.online_store import (
     row_from_stored,
     timestamp_text,
 )
+from credit_core.domain.point_in_time import RETENTION_TTLS
 from credit_core.domain.policy import (
     Outcome,
     outcome_of,
@@ -264,6 +265,9 @@ def serve_view(view: FeatureView, key: str, readout: Readout, *, as_of: datetime
     age_seconds = (as_of - row.event_timestamp).total_seconds()
     if age_seconds < -CLOCK_SKEW_SECONDS:
         return ServedView(FeatureStatus.UNREADABLE, row, age_seconds)
+    if age_seconds > RETENTION_TTLS * view.ttl_seconds:
+        # DynamoDB deletes expired items days late; training does not see them, nor does a score.
+        return ServedView(FeatureStatus.MISSING)
     status = FeatureStatus.FRESH if age_seconds <= view.ttl_seconds else FeatureStatus.STALE
     return ServedView(status, row, age_seconds)
 
