@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import os
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -44,28 +46,32 @@ def model_load_failed(error: Exception) -> None:
     metrics.add_metric("ModelLoadFailure", MetricUnit.Count, 1)
 
 
-store = DynamoDecisionStore(
-    client("dynamodb", request_path_config(deadline_ms=settings.deadline_ms)),
-    product=product.name,
-    online_store_table=settings.online_store_table,
-    decisions_table=settings.decisions_table,
-    registry_table=settings.registry_table,
-)
-champions = Champions(
-    ModelArtifacts(client("s3", pipeline_config()), settings.models_bucket, product).load,
-    pointer_seconds=settings.pointer_seconds,
-    on_failure=model_load_failed,
-)
-score = ScoreApplication(
-    product,
-    secret=entity_key_secret(settings.entity_key_secret),
-    store=store,
-    champions=champions,
-)
-try:
-    champions.model(store.read_pointer(timer=Stopwatch(deadline_ms=INITIALIZATION_MS)))
-except ModelUnavailableError as error:
-    logger.warning("started without a model", extra={"reason": str(error)})
+@cache
+def scorer() -> ScoreApplication:
+    """Return the use case on AWS: clients connected, secret read, champion loaded and warm."""
+    store = DynamoDecisionStore(
+        client("dynamodb", request_path_config(deadline_ms=settings.deadline_ms)),
+        product=product.name,
+        online_store_table=settings.online_store_table,
+        decisions_table=settings.decisions_table,
+        registry_table=settings.registry_table,
+    )
+    champions = Champions(
+        ModelArtifacts(client("s3", pipeline_config()), settings.models_bucket, product).load,
+        pointer_seconds=settings.pointer_seconds,
+        on_failure=model_load_failed,
+    )
+    try:
+        champions.model(store.read_pointer(timer=Stopwatch(deadline_ms=INITIALIZATION_MS)))
+    except ModelUnavailableError as error:
+        logger.warning("started without a model", extra={"reason": str(error)})
+    secret = entity_key_secret(settings.entity_key_secret)
+    return ScoreApplication(product, secret=secret, store=store, champions=champions)
+
+
+if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+    # In Lambda all of it happens during initialization, where no client waits.
+    scorer()
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, object]:
@@ -73,7 +79,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, object]:
     timer = Stopwatch(deadline_ms=settings.deadline_ms)
     request_id = context.aws_request_id
     try:
-        answer = score(request_body(event), as_of=datetime.now(UTC), timer=timer)
+        answer = scorer()(request_body(event), as_of=datetime.now(UTC), timer=timer)
     except Exception as error:  # noqa: BLE001 (the client gets a problem document, never a trace)
         response = problem_response(error, request_id=request_id)
         reason = str(error) if isinstance(error, CreditScoringError) else fault_location(error)

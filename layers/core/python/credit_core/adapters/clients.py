@@ -46,6 +46,13 @@ def client(service: str, config: Config) -> Any:
     return boto3.client(service, config=config)  # type: ignore[call-overload]
 
 
+def error_code(error: AwsError) -> str:
+    """Return the service's code for an error, or the error's type if no answer came."""
+    if isinstance(error, ClientError):
+        return error.response["Error"]["Code"]
+    return type(error).__name__
+
+
 @cache
 def entity_key_secret(name: str) -> bytes:
     """Return the HMAC key under which entities are hashed, read once per process.

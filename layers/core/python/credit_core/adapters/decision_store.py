@@ -7,10 +7,9 @@ import time
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
-from credit_core.adapters.clients import AWS_ERRORS
+from credit_core.adapters.clients import AWS_ERRORS, error_code
 from credit_core.domain.decision import Receipt
 from credit_core.domain.model_manifest import RolloutPointer
 from credit_core.errors import StoreUnavailableError
@@ -110,9 +109,9 @@ class DynamoDecisionStore:
                 return _receipt(error.response["Item"])  # type: ignore[typeddict-item]
             except AWS_ERRORS as error:
                 if timer.remaining_seconds() <= SMALLEST_WAIT_SECONDS:
-                    name = _name_of(error)
-                    message = f"the receipt was not written before the deadline ({name})"
-                    raise StoreUnavailableError(message) from None
+                    raise StoreUnavailableError(
+                        f"the receipt was not written before the deadline ({error_code(error)})"
+                    ) from None
                 _wait()
             else:
                 return None
@@ -140,12 +139,6 @@ class DynamoDecisionStore:
 
 def _wait() -> None:
     time.sleep(SMALLEST_WAIT_SECONDS * (1 + random.random()))  # noqa: S311 (jitter, no secret)
-
-
-def _name_of(error: Exception) -> str:
-    if isinstance(error, ClientError):
-        return error.response["Error"]["Code"]
-    return type(error).__name__
 
 
 def _receipt(item: Mapping[str, Any]) -> Receipt:
