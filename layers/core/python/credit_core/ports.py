@@ -104,6 +104,51 @@ class ChampionSource(Protocol):
         """
 
 
+# --- registry ------------------------------------------------------------------------------
+
+
+class ModelRegistry(Protocol):
+    """Keeps models with their states, and the pointer to the one that answers."""
+
+    def register(self, manifest: ModelManifest, onnx: bytes) -> None:
+        """Keep a model for good. Registering the same bytes again changes nothing.
+
+        Raises:
+            ArtifactIntegrityError: Other bytes are registered under this version.
+            StoreUnavailableError: It is not known to be registered; doing it again is safe.
+        """
+
+    def manifest_sha256(self, version: str) -> str:
+        """Return the SHA-256 of the manifest that was registered under a version.
+
+        Raises:
+            ModelUnavailableError: There is no such version.
+            StoreUnavailableError: The registry did not answer.
+        """
+
+    def load(self, pointer: RolloutPointer) -> LoadedModel:
+        """Return the model that a pointer names, verified, as the scorer would load it.
+
+        Raises:
+            ModelUnavailableError: It cannot be loaded, or is not for this product.
+        """
+
+    def pointer(self) -> RolloutPointer | None:
+        """Return the rollout pointer, or None before the first promotion.
+
+        Raises:
+            StoreUnavailableError: The registry did not answer.
+        """
+
+    def move(self, pointer: RolloutPointer) -> None:
+        """Replace the pointer of the revision before this one, and set both models' states.
+
+        Raises:
+            RolloutConflictError: The pointer is not of the revision before this one any more.
+            StoreUnavailableError: It is not known to be moved; doing it again is safe.
+        """
+
+
 # --- materialization -----------------------------------------------------------------------
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 
 import duckdb
 
-from credit_core.adapters.clients import AWS_ERRORS
+from credit_core.adapters.clients import AWS_ERRORS, error_code
 from credit_core.domain.product import DType
 from credit_core.errors import InvalidFeatureFileError, StoreUnavailableError
 from credit_core.ports import LakeRow
@@ -111,12 +111,11 @@ class S3FeatureLake:
             with path.open("wb") as file:
                 shutil.copyfileobj(answer["Body"], file, COPY_BYTES)
         except AWS_ERRORS as error:
-            code = getattr(error, "response", {}).get("Error", {}).get("Code", "")
+            code = error_code(error)
             if code in MISSING_CODES:
                 raise InvalidFeatureFileError(f"{key}: there is no such file in the lake") from None
-            raise StoreUnavailableError(
-                f"{key} could not be read from the lake: {code or type(error).__name__}"
-            ) from None
+            message = f"{key} could not be read from the lake: {code}"
+            raise StoreUnavailableError(message) from None
 
 
 @dataclass(frozen=True)

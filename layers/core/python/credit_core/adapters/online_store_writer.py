@@ -15,7 +15,7 @@ from enum import Enum
 from itertools import batched
 from typing import TYPE_CHECKING
 
-from credit_core.adapters.clients import AWS_ERRORS
+from credit_core.adapters.clients import AWS_ERRORS, error_code
 from credit_core.domain.online_store import timestamp_text
 from credit_core.domain.point_in_time import RETENTION_TTLS
 from credit_core.errors import StoreUnavailableError
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     )
 
     from credit_core.domain.online_store import FeatureRow
+
+    type _Attributes = dict[str, UniversalAttributeValueTypeDef]
 
 STATEMENTS_A_BATCH = 25
 """Limit of BatchExecuteStatement."""
@@ -65,13 +67,6 @@ class _Step(Enum):
     UPDATE_TIE = "update tie"
 
 
-class _Settled(Enum):
-    """What became of a row."""
-
-    WRITTEN = "written"
-    STALE = "stale"
-
-
 class PartiqlOnlineStoreWriter:
     """Writes feature rows so that the newest one stays.
 
@@ -93,7 +88,7 @@ class PartiqlOnlineStoreWriter:
         quoted = f'"{table}"'
         names = ", ".join(f"'{name}': ?" for name in ("entity_key", *ATTRIBUTES))
         sets = " ".join(f'SET "{name}" = ?' for name in ATTRIBUTES)
-        update = f'UPDATE {quoted} {sets} WHERE "entity_key" = ?'  # noqa: S608 (our own table)
+        update = f'UPDATE {quoted} {sets} WHERE "entity_key" = ?'
         self._statements = {
             _Step.INSERT: f"INSERT INTO {quoted} VALUE {{{names}}}",
             _Step.UPDATE: f'{update} AND "recency" < ?',
@@ -117,32 +112,110 @@ class PartiqlOnlineStoreWriter:
             StoreUnavailableError: Not every row is known to be settled. Writing again is safe.
         """
         batches = self._pool.map(
-            lambda batch: self._write_batch(batch, ttl), batched(rows, STATEMENTS_A_BATCH)
+            lambda batch: self._write_batch(batch, ttl),
+            batched(rows, STATEMENTS_A_BATCH, strict=False),
         )
         written = sum(batches)
         return WriteCounts(written, len(rows) - written)
 
     def _write_batch(self, rows: Sequence[FeatureRow], ttl: timedelta) -> int:
         """Settle at most 25 rows; return how many were written."""
+        attributes = [stored_attributes(row, ttl) for row in rows]
         steps = dict.fromkeys(range(len(rows)), self._first_step)
-        attributes = [_attributes(row, ttl) for row in rows]
-        written = existing = disturbed = 0
-        for _ in range(MOST_ROUNDS):
+        written = inserted = 0
+        for attempt in range(MOST_ROUNDS):
             errors = self._execute(
                 [
                     self._statement(step, rows[index], attributes[index])
                     for index, step in steps.items()
                 ]
             )
-            again: dict[int, _Step] = {}
-            passing = 0
+            following: dict[int, _Step] = {}
             for (index, step), error in zip(steps.items(), errors, strict=True):
-                existing += (step is _Step.INSERT) == bool(error)
-                outcome = _outcome(rows[index], step, error)
-                if isinstance(outcome, _Step):
-                    again[index] = outcome
-                    passing += outcome is step
-                else:
-                    written += outcome is _Settled.WRITTEN
-            ...
-        return written
+                if error is None:
+                    written += 1
+                    inserted += step is _Step.INSERT
+                elif next_step := _next_step(rows[index], step, error):
+                    following[index] = next_step
+            if not following:
+                self._first_step = _Step.INSERT if 2 * inserted > len(rows) else _Step.UPDATE
+                return written
+            if any(steps[index] is step for index, step in following.items()):
+                self._sleep(_pause_seconds(attempt))
+            steps = following
+        raise StoreUnavailableError(
+            f"{len(steps)} of {len(rows)} rows were not settled in {MOST_ROUNDS} attempts"
+        )
+
+    def _statement(
+        self, step: _Step, row: FeatureRow, attributes: _Attributes
+    ) -> BatchStatementRequestTypeDef:
+        key: UniversalAttributeValueTypeDef = {"S": row.entity_key}
+        values = list(attributes.values())
+        if step is _Step.INSERT:
+            return {"Statement": self._statements[step], "Parameters": [key, *values]}
+        guard = [attributes["recency"]]
+        if step is _Step.UPDATE_TIE:
+            guard.append(attributes["features"])
+        return {
+            "Statement": self._statements[step],
+            "Parameters": [*values, key, *guard],
+            # The item tells an older row from one that is not there any more.
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+
+    def _execute(
+        self, statements: Sequence[BatchStatementRequestTypeDef]
+    ) -> list[BatchStatementErrorTypeDef | None]:
+        try:
+            answer = self._dynamodb.batch_execute_statement(Statements=statements)
+        except AWS_ERRORS as error:
+            message = f"a batch of writes to the online store failed: {error_code(error)}"
+            raise StoreUnavailableError(message) from None
+        return [response.get("Error") for response in answer["Responses"]]
+
+
+def stored_attributes(row: FeatureRow, ttl: timedelta) -> _Attributes:
+    """Return what is stored beside the key, in the order of ``ATTRIBUTES``."""
+    expires_at = math.ceil((row.event_timestamp + RETENTION_TTLS * ttl).timestamp())
+    return {
+        "recency": {"S": row.recency},
+        "event_timestamp": {"S": timestamp_text(row.event_timestamp)},
+        "features": {"S": row.features_json()},
+        "expires_at": {"N": str(expires_at)},
+    }
+
+
+def _next_step(row: FeatureRow, step: _Step, error: BatchStatementErrorTypeDef) -> _Step | None:
+    """Return what to try next for a row whose statement failed, None if it is stale.
+
+    Raises:
+        StoreUnavailableError: The failure is none that trying again would mend.
+    """
+    code = error.get("Code", "")
+    if code in PASSING_CODES:
+        return step
+    if code == "DuplicateItem":
+        return _Step.UPDATE
+    if code != "ConditionalCheckFailed":
+        raise StoreUnavailableError(f"the online store refused a write: {code}")
+    stored = error.get("Item")
+    if not stored:
+        # There never was an item, or it was removed (expired, erased) since it was met.
+        return _Step.INSERT
+    recency, features = (stored.get(name, {}).get("S", "") for name in ("recency", "features"))
+    if recency < row.recency:
+        # Only an item without a recency of ours can get here twice; the rounds are limited.
+        return _Step.UPDATE
+    if recency == row.recency and features < row.features_json():
+        return _Step.UPDATE_TIE
+    return None
+
+
+def _pause_seconds(attempt: int) -> float:
+    """Return how long to wait, at random up to a limit that doubles with each attempt.
+
+    Source: Brooker, Exponential Backoff and Jitter (AWS Architecture Blog, 2015), "full jitter".
+    """
+    longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt)
+    return random.uniform(0, longest)  # noqa: S311 (spreads retries, guards nothing)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
-from credit_core.adapters.clients import AWS_ERRORS
+from credit_core.adapters.clients import AWS_ERRORS, error_code
 from credit_core.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -66,5 +66,5 @@ class S3RejectedRows:
                     ContentType="application/x-ndjson",
                 )
             except AWS_ERRORS as error:
-                message = f"rejected rows of {key} could not be stored: {type(error).__name__}"
+                message = f"rejected rows of {key} could not be stored: {error_code(error)}"
                 raise StoreUnavailableError(message) from None

@@ -1,0 +1,381 @@
+"""The materializer as deployed: its handler, on Parquet files in S3."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import uuid
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pytest
+
+from credit_cli.sample import write_sample
+from credit_core.adapters import clients
+from credit_core.adapters.feature_files import opened, schema_faults
+from credit_core.errors import InvalidFeatureFileError, StoreUnavailableError
+from credit_core.settings import MaterializerSettings
+from tests.builders import PRODUCT, SECRET
+from tests.feature_rows import (
+    BUREAU,
+    BUREAU_KEY,
+    a_lake_row,
+    bureau_key,
+    bureau_types,
+    write_parquet,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from credit_core.ports import LakeRow
+    from tests.integration.conftest import LocalCloud
+
+HANDLER = Path(__file__).parents[2] / "lambdas" / "materializer" / "handler.py"
+A_MINUTE_AGO = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
+
+
+class Materializer:
+    """The function with a lake, a results bucket, a table and a secret of its own."""
+
+    def __init__(self, cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+        mark = uuid.uuid4().hex[:8]
+        self.settings = MaterializerSettings(
+            product=PRODUCT.name,
+            lake_bucket=f"lake-{mark}",
+            results_bucket=f"results-{mark}",
+            online_store_table=f"online-store-{mark}",
+            entity_key_secret=f"entity-key-{mark}",
+        )
+        self.s3 = cloud.client("s3")
+        self.dynamodb = cloud.client("dynamodb")
+        for bucket in (self.settings.lake_bucket, self.settings.results_bucket):
+            self.s3.create_bucket(Bucket=bucket)
+        self.dynamodb.create_table(
+            TableName=self.settings.online_store_table,
+            KeySchema=[{"AttributeName": "entity_key", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "entity_key", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        cloud.client("secretsmanager").create_secret(
+            Name=self.settings.entity_key_secret, SecretString=SECRET.decode()
+        )
+        for name, value in self.settings.to_environment().items():
+            monkeypatch.setenv(name, value)
+        spec = importlib.util.spec_from_file_location("materializer_handler", HANDLER)
+        assert spec is not None
+        assert spec.loader is not None
+        self.module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(self.module)
+
+    def __call__(self, key: str = BUREAU_KEY, *, bucket: str | None = None) -> dict[str, Any]:
+        event = {"bucket": bucket or self.settings.lake_bucket, "key": key, "run_id": "run-1"}
+        return dict(self.module.handler(event, None))
+
+    def upload(self, path: Path, key: str = BUREAU_KEY) -> None:
+        self.s3.upload_file(str(path), self.settings.lake_bucket, key)
+
+    def items(self) -> dict[str, dict[str, Any]]:
+        pages = self.dynamodb.get_paginator("scan").paginate(
+            TableName=self.settings.online_store_table
+        )
+        return {item["entity_key"]["S"]: item for page in pages for item in page["Items"]}
+
+    def results(self) -> dict[str, bytes]:
+        listed = self.s3.list_objects_v2(Bucket=self.settings.results_bucket)
+        return {
+            entry["Key"]: self.s3.get_object(Bucket=self.settings.results_bucket, Key=entry["Key"])[
+                "Body"
+            ].read()
+            for entry in listed.get("Contents", [])
+        }
+
+
+@pytest.fixture
+def materializer(
+    local_cloud_bare: LocalCloud, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Materializer]:
+    yield Materializer(local_cloud_bare, monkeypatch)
+    clients.entity_key_secret.cache_clear()
+
+
+def copy(query: str, path: Path) -> None:
+    """Write a query's rows to a Parquet file."""
+    with duckdb.connect() as connection:
+        connection.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet)")
+
+
+def a_recent_row(position: int = 0, **changes: Any) -> LakeRow:
+    """Return a valid row for a handler that reads the real clock."""
+    times = {"event": A_MINUTE_AGO, "created": A_MINUTE_AGO}
+    return a_lake_row(position, **{**times, **changes})
+
+
+# --- What it writes -----------------------------------------------------------------------------
+
+
+def test_a_file_is_brought_into_the_store_and_its_rows_are_accounted_for(
+    materializer: Materializer, tmp_path: Path
+) -> None:
+    rows = [a_recent_row(applicant_id=f"applicant-{number % 40}") for number in range(50)]
+    materializer.upload(write_parquet(tmp_path / "x.parquet", rows))
+
+    done = materializer()
+
+    assert done == {
+        "key": BUREAU_KEY,
+        "view": "bureau",
+        "read": 50,
+        "written": 40,
+        "stale": 10,
+        "rejected": 0,
+    }
+    assert set(materializer.items()) == {bureau_key(f"applicant-{number}") for number in range(40)}
+    assert materializer.results() == {}
+
+
+def test_the_same_file_again_changes_nothing(materializer: Materializer, tmp_path: Path) -> None:
+    materializer.upload(write_parquet(tmp_path / "x.parquet", [a_recent_row()]))
+    materializer()
+    before = materializer.items()
+
+    done = materializer()
+
+    assert (done["written"], done["stale"]) == (0, 1)
+    assert materializer.items() == before
+
+
+def test_the_whole_sample_is_accepted(materializer: Materializer, tmp_path: Path) -> None:
+    """Every applicant and every state ends with one row, and it is the newest."""
+    last_day: date = datetime.now(UTC).date() - timedelta(days=1)
+    paths = [
+        path
+        for path in write_sample(tmp_path, last_day=last_day, product=PRODUCT)
+        if "features" in path.parts
+    ]
+    keys = [str(path.relative_to(tmp_path)) for path in paths]
+    for path, key in zip(paths, keys, strict=True):
+        materializer.upload(path, key)
+
+    # The newest region file first: the older one must find nothing left to do.
+    done = [materializer(key) for key in reversed(keys)]
+
+    assert sum(counts["read"] for counts in done) == 9_857 + 700
+    assert sum(counts["rejected"] for counts in done) == 0
+    assert sum(counts["written"] for counts in done) == 9_857 + 50
+    assert all(
+        counts["read"] == counts["written"] + counts["stale"] + counts["rejected"]
+        for counts in done
+    )
+    items = materializer.items()
+    assert len(items) == 9_857 + 50
+    newest_markets = {
+        item["event_timestamp"]["S"] for key, item in items.items() if "region_market" in key
+    }
+    assert newest_markets == {f"{last_day}T00:00:00.000000Z"}
+
+
+# --- What it rejects ----------------------------------------------------------------------------
+
+
+def test_rejected_rows_land_in_s3_with_a_reason_and_without_who_they_are(
+    materializer: Materializer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        a_recent_row(applicant_id="applicant-good"),
+        a_recent_row(applicant_id="applicant-bad", revol_util=-77.25, inq_fi=None),
+        a_recent_row(applicant_id=None),
+        a_recent_row(applicant_id="not an id"),
+        a_recent_row(applicant_id="applicant-ahead", event=datetime.now(UTC) + timedelta(days=1)),
+    ]
+    materializer.upload(write_parquet(tmp_path / "x.parquet", rows))
+
+    done = materializer()
+
+    assert (done["read"], done["written"], done["rejected"]) == (5, 1, 4)
+    ((key, body),) = materializer.results().items()
+    assert key == f"rejected/run-1/{BUREAU_KEY}.jsonl"
+    lines = {line["row"]: line for line in map(json.loads, body.splitlines())}
+    assert sorted(lines) == [1, 2, 3, 4]
+    assert lines[1]["entity_key"] == bureau_key("applicant-bad")
+    assert [reason.split()[0] for reason in lines[1]["reasons"]] == ["revol_util", "inq_fi"]
+    assert lines[2]["entity_key"] is None
+    assert lines[2]["reasons"] == ["applicant_id is null"]
+    assert lines[4]["reasons"] == ["event_timestamp lies in the future"]
+    for told in (body.decode(), capsys.readouterr().out):
+        for secret in ("applicant-good", "applicant-bad", "not an id", "77.25"):
+            assert secret not in told
+
+
+def test_timestamps_that_are_no_dates_are_rejected(
+    materializer: Materializer, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.parquet"
+    write_parquet(tmp_path / "good.parquet", [a_recent_row()])
+    copy(
+        f"""SELECT * REPLACE (unnest([
+            TIMESTAMP 'infinity', TIMESTAMP '20000-01-01', TIMESTAMP '0500-01-01 (BC)'
+        ]) AS event_timestamp) FROM '{tmp_path}/good.parquet'""",  # noqa: S608
+        path,
+    )
+    materializer.upload(path)
+
+    assert materializer()["rejected"] == 3
+
+
+# --- What it refuses ----------------------------------------------------------------------------
+
+
+def without(column: str) -> dict[str, str]:
+    types = bureau_types()
+    del types[column]
+    return types
+
+
+@pytest.mark.parametrize(
+    ("types", "expected"),
+    [
+        (without("revol_util"), r"column revol_util is missing; bureau expects a number"),
+        (without("applicant_id"), r"column applicant_id is missing; bureau expects text"),
+        (without("created_timestamp"), r"column created_timestamp is missing; .* a timestamp"),
+        (bureau_types(revol_util="VARCHAR"), r"column revol_util is VARCHAR; bureau expects a num"),
+        (bureau_types(inq_fi="BOOLEAN"), r"column inq_fi is BOOLEAN; bureau expects a number"),
+        (bureau_types(event_timestamp="DATE"), r"column event_timestamp is DATE; .* a timestamp"),
+        (
+            bureau_types(applicant_id="VARCHAR[]", inq_fi="VARCHAR"),
+            r"column applicant_id is VARCHAR\[\]; .* text; column inq_fi is VARCHAR; .* a number",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_file_with_other_columns_is_refused_with_file_column_and_expectation(
+    materializer: Materializer, tmp_path: Path, types: dict[str, str], expected: str
+) -> None:
+    row = a_recent_row(applicant_id=None)._replace(values=(None,) * len(BUREAU.features))
+    if types.get("event_timestamp") == "DATE":
+        row = row._replace(event_timestamp=None)
+    materializer.upload(write_parquet(tmp_path / "x.parquet", [row], types=types))
+
+    with pytest.raises(InvalidFeatureFileError, match=f"{BUREAU_KEY}: {expected}"):
+        materializer()
+
+    assert materializer.items() == {}
+    assert materializer.results() == {}
+
+
+@pytest.mark.parametrize("damage", ["empty", "truncated", "damaged page", "text", "other columns"])
+def test_a_body_that_is_no_whole_feature_file_is_refused_before_the_first_write(
+    materializer: Materializer, tmp_path: Path, damage: str
+) -> None:
+    rows = [a_recent_row(applicant_id=f"applicant-{number}") for number in range(5_000)]
+    body = bytearray(write_parquet(tmp_path / "x.parquet", rows).read_bytes())
+    match damage:
+        case "empty":
+            body.clear()
+        case "truncated":
+            del body[len(body) // 2 :]
+        case "damaged page":
+            # The footer is whole: only reading the pages shows it.
+            body[4:400] = b"\xff" * 396
+        case "text":
+            body[:] = b"applicant_id,event_timestamp\n"
+        case "other columns":
+            copy("SELECT 42 AS answer", tmp_path / "other.parquet")
+            body[:] = (tmp_path / "other.parquet").read_bytes()
+    (tmp_path / "bad.parquet").write_bytes(body)
+    materializer.upload(tmp_path / "bad.parquet")
+
+    with pytest.raises(InvalidFeatureFileError, match=BUREAU_KEY):
+        materializer()
+
+    assert materializer.items() == {}
+
+
+def test_a_file_that_is_not_there_is_refused(materializer: Materializer) -> None:
+    with pytest.raises(InvalidFeatureFileError, match="no such file in the lake"):
+        materializer()
+
+
+def test_a_file_of_another_bucket_is_refused(materializer: Materializer) -> None:
+    with pytest.raises(InvalidFeatureFileError, match="expected a file of the lake bucket"):
+        materializer(bucket="somebody-elses")
+
+
+def test_a_file_larger_than_half_the_temporary_storage_is_refused(
+    materializer: Materializer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    materializer.upload(write_parquet(tmp_path / "x.parquet", [a_recent_row()]))
+
+    class Usage:
+        free = 2_000
+
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Usage)
+
+    with pytest.raises(InvalidFeatureFileError, match="split the file"):
+        materializer()
+
+
+def test_an_answer_of_s3_that_breaks_off_is_no_fault_of_the_file(
+    materializer: Materializer, tmp_path: Path
+) -> None:
+    materializer.upload(write_parquet(tmp_path / "x.parquet", [a_recent_row()]))
+
+    class BreakingOff:
+        def get_object(self, **names: str) -> dict[str, Any]:
+            answer = materializer.s3.get_object(**names)
+            answer["Body"]._amount_read = -1
+            return dict(answer)
+
+    materializer.module.s3 = BreakingOff()  # type: ignore[attr-defined]
+
+    with pytest.raises(StoreUnavailableError, match="IncompleteReadError"):
+        materializer()
+
+
+# --- What Parquet writers make of the same values -----------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "types",
+    [
+        bureau_types(inq_fi="DOUBLE", total_bal_il="INTEGER", revol_util="DECIMAL(9,2)"),
+        bureau_types(inq_fi="UTINYINT", num_il_tl="SMALLINT", all_util="FLOAT"),
+        bureau_types(event_timestamp="TIMESTAMP_NS", created_timestamp="TIMESTAMP_MS"),
+        bureau_types(
+            event_timestamp="TIMESTAMP WITH TIME ZONE",
+            created_timestamp="TIMESTAMP WITH TIME ZONE",
+        ),
+        bureau_types() | {"applicant_name": "VARCHAR"},
+    ],
+    ids=["fractions", "small", "precision", "zone", "more columns"],
+)
+def test_the_same_values_in_other_types_are_the_same_row(
+    tmp_path: Path, types: dict[str, str]
+) -> None:
+    row = a_recent_row()
+    known = {name: type_ for name, type_ in types.items() if name in bureau_types()}
+    path = write_parquet(tmp_path / "x.parquet", [row], types=known)
+    if known != types:
+        path = tmp_path / "more.parquet"
+        copy(f"SELECT *, 'x' AS applicant_name FROM '{tmp_path}/x.parquet'", path)  # noqa: S608
+
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'Pacific/Auckland'")
+        (found,) = opened(connection, path, BUREAU, key="x").rows_by_entity()
+
+    assert found == row
+
+
+def test_columns_of_the_right_types_have_no_faults() -> None:
+    assert schema_faults(BUREAU, bureau_types()) == []
+
+
+def test_a_file_without_rows_is_a_file(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "x.parquet", [])
+
+    with duckdb.connect() as connection:
+        file = opened(connection, path, BUREAU, key="x")
+        assert file.row_count == 0
+        assert list(file.rows_by_entity()) == []

@@ -1,0 +1,247 @@
+"""Materialization as algebra: rows decide, not the order in which files come."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from credit_core.errors import InvalidFeatureFileError
+from credit_core.use_cases.materialize import CLOCK_SKEW, MaterializedFile, materialize, view_of_key
+from tests.builders import NOW, PRODUCT, SECRET
+from tests.feature_rows import (
+    AN_HOUR_AGO,
+    BUREAU,
+    BUREAU_KEY,
+    FakeLake,
+    FakeRejectedRows,
+    FakeStore,
+    a_lake_row,
+    bureau_key,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from random import Random
+
+    from credit_core.domain.online_store import FeatureRow
+    from credit_core.ports import LakeRow, WriteCounts
+
+EVENTS = [AN_HOUR_AGO - timedelta(days=days) for days in range(3)]
+
+lake_rows = st.builds(
+    a_lake_row,
+    st.integers(0, 1_000_000),
+    applicant_id=st.sampled_from(["applicant-1", "applicant-2", "applicant-3", "", None]),
+    event=st.sampled_from([*EVENTS, NOW + timedelta(days=400), None]),
+    created=st.sampled_from([*EVENTS, None]),
+    inq_fi=st.sampled_from([0, 1, 2, -1, 10_000]),
+)
+file_contents = st.lists(st.lists(lake_rows, max_size=12), min_size=1, max_size=5)
+
+
+def materialized(
+    rows: Sequence[LakeRow], store: FakeStore, rejected: FakeRejectedRows | None = None
+) -> MaterializedFile:
+    return materialize(
+        PRODUCT,
+        BUREAU_KEY,
+        lake=FakeLake({BUREAU_KEY: rows}),
+        store=store,
+        rejected_rows=rejected or FakeRejectedRows(),
+        secret=SECRET,
+        as_of=NOW,
+    )
+
+
+def newest_valid_rows(rows: Sequence[LakeRow]) -> dict[str, tuple[datetime, datetime, str]]:
+    """Say again, in the plainest words, what must be in the store in the end."""
+    newest: dict[str, tuple[datetime, datetime, str]] = {}
+    place = [feature.name for feature in BUREAU.features].index("inq_fi")
+    for row in rows:
+        count = row.values[place]
+        if not (row.keys[0] and row.event_timestamp and row.created_timestamp):
+            continue
+        if row.event_timestamp > NOW or not isinstance(count, int) or not 0 <= count <= 1_000:
+            continue
+        key = bureau_key(row.keys[0])
+        found = (row.event_timestamp, row.created_timestamp, str(count))
+        newest[key] = max(found, newest.get(key, found))
+    return newest
+
+
+def in_brief(rows: dict[str, FeatureRow]) -> dict[str, tuple[datetime, datetime, str]]:
+    return {
+        key: (row.event_timestamp, row.created_timestamp, str(row.features["inq_fi"]))
+        for key, row in rows.items()
+    }
+
+
+@given(file_contents, st.randoms(use_true_random=False))
+def test_files_in_any_order_and_any_number_of_times_give_one_state(
+    files: list[list[LakeRow]], random: Random
+) -> None:
+    one, other = FakeStore(), FakeStore()
+    repeated = files * 2
+    random.shuffle(repeated)
+
+    for rows in files:
+        materialized(rows, one)
+    for rows in repeated:
+        materialized(rows, other)
+
+    assert one.rows == other.rows
+    assert in_brief(one.rows) == newest_valid_rows([row for rows in files for row in rows])
+
+
+@given(file_contents)
+def test_rows_read_are_those_written_stale_and_rejected(files: list[list[LakeRow]]) -> None:
+    store = FakeStore()
+
+    for rows in files:
+        rejected = FakeRejectedRows()
+        done = materialized(rows, store, rejected)
+
+        assert done.read == len(rows) == done.written + done.stale + done.rejected
+        assert sorted(row.position for row in rejected.rows) == sorted(
+            row.position for row in rows if not newest_valid_rows([row])
+        )
+
+
+def test_only_the_newest_row_of_an_entity_in_a_file_is_sent() -> None:
+    store = FakeStore()
+    rows = [a_lake_row(place, event=event) for place, event in enumerate(EVENTS)]
+
+    done = materialized(rows, store)
+
+    assert (done.written, done.stale) == (1, 2)
+    assert store.rows[bureau_key("applicant-1")].event_timestamp == max(EVENTS)
+
+
+def test_a_rejected_row_gives_way_to_the_newest_valid_one() -> None:
+    """A broken correction does not take the last good report away."""
+    store = FakeStore()
+    rows = [
+        a_lake_row(0, event=AN_HOUR_AGO, revol_util=-5.0),
+        a_lake_row(1, event=AN_HOUR_AGO - timedelta(days=1), revol_util=5.0),
+    ]
+
+    done = materialized(rows, store)
+
+    assert (done.written, done.stale, done.rejected) == (1, 0, 1)
+    assert store.rows[bureau_key("applicant-1")].features["revol_util"] == 5.0
+
+
+def test_a_row_that_the_store_loses_shows_as_a_difference() -> None:
+    class Forgetful(FakeStore):
+        def write(self, rows: Sequence[FeatureRow], *, ttl: timedelta) -> WriteCounts:
+            return super().write(rows[1:], ttl=ttl)
+
+    rows = [a_lake_row(place, applicant_id=f"applicant-{place}") for place in range(3)]
+
+    done = materialized(rows, Forgetful())
+
+    assert done.read == done.written + done.stale + done.rejected + 1
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (a_lake_row(applicant_id=None), "applicant_id is null"),
+        (a_lake_row(applicant_id="  "), f"applicant_id does not match {BUREAU.entity.pattern}"),
+        (a_lake_row(event=None), "event_timestamp is null or no date"),
+        (a_lake_row(created=None), "created_timestamp is null or no date"),
+        (a_lake_row(event=NOW + timedelta(hours=1)), "event_timestamp lies in the future"),
+        (a_lake_row(created=NOW + timedelta(hours=1)), "created_timestamp lies in the future"),
+        (a_lake_row(inq_fi=None), "inq_fi is null"),
+        (a_lake_row(inq_fi=2.5), "inq_fi is not an integer"),
+        (a_lake_row(inq_fi=1_001), "inq_fi is "),
+        (a_lake_row(revol_util=float("nan")), "revol_util is not a finite number"),
+        (a_lake_row(revol_util=float("inf")), "revol_util is not a finite number"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_rejected_with_its_reason(row: LakeRow, reason: str) -> None:
+    store, rejected = FakeStore(), FakeRejectedRows()
+
+    done = materialized([row], store, rejected)
+
+    assert (done.read, done.rejected) == (1, 1)
+    assert store.rows == {}
+    ((fault,),) = (found.faults for found in rejected.rows)
+    assert fault.startswith(reason)
+
+
+def test_all_faults_of_a_row_are_told_at_once() -> None:
+    rejected = FakeRejectedRows()
+
+    materialized([a_lake_row(7, event=None, inq_fi=-1, revol_util=-1.0)], FakeStore(), rejected)
+
+    (row,) = rejected.rows
+    assert row.position == 7
+    assert row.entity_key == bureau_key("applicant-1")
+    assert len(row.faults) == 3
+
+
+def test_a_clock_that_is_minutes_ahead_is_forgiven() -> None:
+    """Clocks differ; only what would shut out later truths for long is refused."""
+    done = materialized([a_lake_row(event=NOW + CLOCK_SKEW, created=NOW + CLOCK_SKEW)], FakeStore())
+
+    assert done.written == 1
+
+
+def test_whole_numbers_in_a_column_of_doubles_are_stored_as_integers() -> None:
+    """Tools without nullable integers write such columns."""
+    store = FakeStore()
+
+    materialized([a_lake_row(inq_fi=3.0)], store)
+
+    (row,) = store.rows.values()
+    assert '"inq_fi":3,' in row.features_json()
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "personal_loan/features/bureaucracy/part-1.parquet",
+        "personal_loan/applications/part-1.parquet",
+        "other/features/bureau/part-1.parquet",
+        "part-1.parquet",
+        "",
+    ],
+)
+def test_a_key_below_no_view_is_refused_with_the_keys_that_would_do(key: str) -> None:
+    with pytest.raises(
+        InvalidFeatureFileError,
+        match=r"begins with personal_loan/features/bureau/ or personal_loan/features/region_market",
+    ):
+        view_of_key(PRODUCT, key)
+
+
+def test_a_file_that_is_not_named_as_parquet_is_refused() -> None:
+    with pytest.raises(InvalidFeatureFileError, match=r"part-1\.csv: .* ends in \.parquet"):
+        view_of_key(PRODUCT, "personal_loan/features/bureau/part-1.csv")
+
+
+def test_a_folder_below_a_views_prefix_belongs_to_the_view() -> None:
+    """Writers like Spark make a folder per day."""
+    assert view_of_key(PRODUCT, "personal_loan/features/bureau/day=1/x.parquet") is BUREAU
+
+
+@pytest.mark.parametrize("name", ["", "_SUCCESS", ".part-1.parquet.tmp", "_temporary.parquet"])
+def test_what_athena_passes_over_is_passed_over_here(name: str) -> None:
+    """Else scoring would know rows that training never saw."""
+    done = materialize(
+        PRODUCT,
+        PRODUCT.view_prefix(BUREAU) + name,
+        lake=FakeLake({}),
+        store=FakeStore(),
+        rejected_rows=FakeRejectedRows(),
+        secret=SECRET,
+        as_of=NOW,
+    )
+
+    assert (done.read, done.written, done.stale, done.rejected) == (0, 0, 0, 0)
