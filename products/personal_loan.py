@@ -82,7 +82,9 @@ def _count(
     )
 
 
-def _dollars(name: str, description: str, reason: AdverseActionReason) -> Feature:
+def _dollars(
+    name: str, description: str, reason: AdverseActionReason, *, risk: RiskDirection | None = None
+) -> Feature:
     return Feature(
         name=name,
         description=description,
@@ -91,6 +93,7 @@ def _dollars(name: str, description: str, reason: AdverseActionReason) -> Featur
         minimum=0,
         maximum=10_000_000,
         adverse_action=reason,
+        risk=risk,
     )
 
 
@@ -194,7 +197,7 @@ BUREAU = FeatureView(
             risk=RiskDirection.INCREASING,
         ),
         _count("inq_last_12m", "Inquiries in 12 months", INQUIRIES, risk=RiskDirection.INCREASING),
-        _dollars("delinq_amnt", "Amount past due now", DELINQUENCY),
+        _dollars("delinq_amnt", "Amount past due now", DELINQUENCY, risk=RiskDirection.INCREASING),
         _count("num_il_tl", "Installment accounts, open and closed", CREDIT_HISTORY),
         _dollars(
             "total_il_high_credit_limit", "Limits of all installment accounts", INSTALLMENT_DEBT
