@@ -1,0 +1,93 @@
+"""Entry point of the CDK: ``cdk synth -c stage=prod -c product=personal_loan``.
+
+It needs no account and no network. The layers must have been built: ``make layers``.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from aws_cdk import App, Tags, Validations
+from cdk_nag import AwsSolutionsChecks
+
+from cdk_app.stacks.materialization import MaterializationStack
+from cdk_app.stacks.operations import OperationsStack
+from cdk_app.stacks.retraining import RetrainingStack
+from cdk_app.stacks.scoring import ScoringStack
+from cdk_app.stacks.storage import StorageStack
+from cdk_app.stages import STAGES, Stage
+from credit_core.domain.product import CreditProduct, load_product
+from credit_core.errors import InvalidProductError
+from layers.build import LayerError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_STAGE = "local"
+DEFAULT_PRODUCT = "personal_loan"
+
+
+def add_stacks(app: App, *, stage: Stage, product: CreditProduct) -> None:
+    """Add the five stacks of a stage to the app.
+
+    Raises:
+        LayerError: A layer is not built for the stage's platform.
+    """
+    prefix = f"credit-{stage.name}"
+    storage = StorageStack(app, f"{prefix}-storage", stage=stage, product=product).storage
+    scoring = ScoringStack(app, f"{prefix}-scoring", stage=stage, product=product, storage=storage)
+    materialization = MaterializationStack(
+        app, f"{prefix}-materialization", stage=stage, product=product, storage=storage
+    )
+    retraining = RetrainingStack(
+        app, f"{prefix}-retraining", stage=stage, product=product, storage=storage
+    )
+    OperationsStack(
+        app,
+        f"{prefix}-operations",
+        stage=stage,
+        api=scoring.api,
+        scorer=scoring.scorer,
+        workflows={
+            "Materialization": materialization.workflow,
+            "Retraining": retraining.workflow,
+        },
+    )
+    Tags.of(app).add("application", "credit-decisions")
+    Tags.of(app).add("stage", stage.name)
+    check(app)
+
+
+def check(app: App) -> AwsSolutionsChecks:
+    """Have cdk-nag's AwsSolutions pack judge all that the app holds when it is synthesized."""
+    checks = AwsSolutionsChecks(app)
+    Validations.of(app).add_plugins(checks)
+    return checks
+
+
+def main(context: Mapping[str, Any] | None = None) -> None:
+    """Synthesize the stage that the context names.
+
+    Args:
+        context: What the command line adds to, by ``cdk.json`` and ``-c``.
+
+    Raises:
+        SystemExit: Stage, product or layers are not there; one line says which.
+    """
+    app = App(context=context)
+    name = app.node.try_get_context("stage") or DEFAULT_STAGE
+    if name not in STAGES:
+        sys.exit(f"error: there is no stage {name!r}; there are {', '.join(STAGES)}")
+    try:
+        product = load_product(app.node.try_get_context("product") or DEFAULT_PRODUCT)
+        add_stacks(app, stage=STAGES[name], product=product)
+    except InvalidProductError as error:
+        sys.exit(f"error: {error}")
+    except LayerError as error:
+        sys.exit(f"error: {error}, or: make layers")
+    app.synth()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Components: one capability each, without a literal that a deployment might change."""

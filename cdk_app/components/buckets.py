@@ -1,0 +1,74 @@
+"""The lake, the results of jobs, and the models: private, encrypted, versioned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_cdk import Duration
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from cdk_app.components.acknowledgements import acknowledge
+
+if TYPE_CHECKING:
+    from aws_cdk import aws_kms as kms
+
+    from cdk_app.stages import Stage
+
+
+class Buckets(Construct):
+    """Three buckets for data, and one for the record of who opened them."""
+
+    def __init__(self, scope: Construct, id_: str, *, stage: Stage, key: kms.IKey) -> None:
+        super().__init__(scope, id_)
+        self._stage = stage
+        self._key = key
+        self.access_logs = s3.Bucket(
+            self,
+            "AccessLogs",
+            # Log delivery can't write to a bucket under a customer's key.
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            versioned=True,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    expiration=Duration.days(stage.access_log_days),
+                    noncurrent_version_expiration=Duration.days(1),
+                )
+            ],
+            removal_policy=stage.removal,
+        )
+        acknowledge(
+            self.access_logs,
+            {"AwsSolutions-S1": "The log bucket itself: logging it would log each log delivery."},
+        )
+        self.lake = self._bucket("Lake")
+        self.models = self._bucket("Models")
+        self.results = self._bucket("Results", expire_after=Duration.days(stage.results_days))
+
+    def _bucket(self, name: str, *, expire_after: Duration | None = None) -> s3.Bucket:
+        return s3.Bucket(
+            self,
+            name,
+            encryption=s3.BucketEncryption.KMS,
+            encryption_key=self._key,
+            # One data key for many objects: fewer calls to KMS, at less cost.
+            bucket_key_enabled=True,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            minimum_tls_version=1.2,
+            versioned=True,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    abort_incomplete_multipart_upload_after=Duration.days(1),
+                    expiration=expire_after,
+                    noncurrent_version_expiration=Duration.days(self._stage.old_versions_days),
+                )
+            ],
+            server_access_logs_bucket=self.access_logs,
+            server_access_logs_prefix=f"{name.lower()}/",
+            removal_policy=self._stage.removal,
+        )

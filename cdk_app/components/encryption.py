@@ -1,0 +1,56 @@
+"""The key under which everything about applicants is encrypted at rest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_cdk import ArnFormat, Aws, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+if TYPE_CHECKING:
+    from cdk_app.stages import Stage
+
+
+class DataKey(Construct):
+    """A customer-managed key, rotated each year, for tables, buckets, the secret and logs."""
+
+    def __init__(self, scope: Construct, id_: str, *, stage: Stage) -> None:
+        super().__init__(scope, id_)
+        self.key = kms.Key(
+            self,
+            "Key",
+            alias=f"credit-{stage.name}-data",
+            description=f"Data of the {stage.name} credit-decision service",
+            enable_key_rotation=True,
+            removal_policy=stage.removal,
+        )
+        # CloudWatch Logs encrypts as itself; the condition keeps it to log groups of this service.
+        groups = (
+            f"credit-{stage.name}-*",
+            f"/aws/vendedlogs/states/credit-{stage.name}-*",
+            # API Gateway fixes this name; an API's id is not known here.
+            "API-Gateway-Execution-Logs_*",
+        )
+        self.key.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="LogGroupsOfThisStage",
+                principals=[iam.ServicePrincipal(f"logs.{Aws.REGION}.{Aws.URL_SUFFIX}")],
+                actions=["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*"],
+                resources=["*"],
+                conditions={
+                    "ArnLike": {
+                        "kms:EncryptionContext:aws:logs:arn": [
+                            Stack.of(self).format_arn(
+                                service="logs",
+                                resource="log-group",
+                                resource_name=group,
+                                arn_format=ArnFormat.COLON_RESOURCE_NAME,
+                            )
+                            for group in groups
+                        ]
+                    }
+                },
+            )
+        )

@@ -1,0 +1,91 @@
+"""A web application firewall in front of the API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_cdk import aws_wafv2 as wafv2
+from constructs import Construct
+
+if TYPE_CHECKING:
+    from aws_cdk import aws_apigateway as apigateway
+
+    from cdk_app.stages import Firewall
+
+MANAGED_RULES = (
+    "AWSManagedRulesAmazonIpReputationList",
+    "AWSManagedRulesKnownBadInputsRuleSet",
+    "AWSManagedRulesCommonRuleSet",
+)
+
+
+def visibility(name: str) -> wafv2.CfnWebACL.VisibilityConfigProperty:
+    """Return metrics under this name, and no samples: they would hold applicants' data."""
+    return wafv2.CfnWebACL.VisibilityConfigProperty(
+        cloud_watch_metrics_enabled=True, metric_name=name, sampled_requests_enabled=False
+    )
+
+
+class ApiFirewall(Construct):
+    """Known attacks, oversized bodies and floods from one address never reach the API."""
+
+    def __init__(
+        self, scope: Construct, id_: str, *, stage: apigateway.Stage, limits: Firewall
+    ) -> None:
+        super().__init__(scope, id_)
+        block = wafv2.CfnWebACL.RuleActionProperty(block={})
+        flood = wafv2.CfnWebACL.RateBasedStatementProperty(
+            aggregate_key_type="IP", limit=limits.requests_per_address_in_five_minutes
+        )
+        body = wafv2.CfnWebACL.FieldToMatchProperty(
+            body=wafv2.CfnWebACL.BodyProperty(oversize_handling="MATCH")
+        )
+        size = wafv2.CfnWebACL.SizeConstraintStatementProperty(
+            comparison_operator="GT",
+            field_to_match=body,
+            size=limits.body_bytes,
+            text_transformations=[
+                wafv2.CfnWebACL.TextTransformationProperty(priority=0, type="NONE")
+            ],
+        )
+        rules = [
+            ("FloodFromOneAddress", wafv2.CfnWebACL.StatementProperty(rate_based_statement=flood)),
+            ("OversizedBody", wafv2.CfnWebACL.StatementProperty(size_constraint_statement=size)),
+        ]
+        blocking = [
+            wafv2.CfnWebACL.RuleProperty(
+                name=name,
+                priority=priority,
+                action=block,
+                statement=statement,
+                visibility_config=visibility(name),
+            )
+            for priority, (name, statement) in enumerate(rules)
+        ]
+        managed = [
+            wafv2.CfnWebACL.RuleProperty(
+                name=name,
+                priority=priority,
+                override_action=wafv2.CfnWebACL.OverrideActionProperty(none={}),
+                statement=wafv2.CfnWebACL.StatementProperty(
+                    managed_rule_group_statement=(
+                        wafv2.CfnWebACL.ManagedRuleGroupStatementProperty(
+                            vendor_name="AWS", name=name
+                        )
+                    )
+                ),
+                visibility_config=visibility(name),
+            )
+            for priority, name in enumerate(MANAGED_RULES, start=len(blocking))
+        ]
+        firewall = wafv2.CfnWebACL(
+            self,
+            "WebAcl",
+            scope="REGIONAL",
+            default_action=wafv2.CfnWebACL.DefaultActionProperty(allow={}),
+            rules=[*blocking, *managed],
+            visibility_config=visibility("CreditDecisions"),
+        )
+        wafv2.CfnWebACLAssociation(
+            self, "Association", resource_arn=stage.stage_arn, web_acl_arn=firewall.attr_arn
+        )

@@ -1,0 +1,56 @@
+"""A role of one function or state machine, with permissions one by one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_cdk import Aws, Stack
+from aws_cdk import aws_iam as iam
+
+from cdk_app.components.acknowledgements import acknowledge
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aws_cdk import aws_kms as kms
+    from aws_cdk import aws_s3 as s3
+    from constructs import Construct
+
+WILDCARD = "AwsSolutions-IAM5"
+READ_AND_WRITE = ("kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey")
+"""What DynamoDB and S3 ask of KMS in the name of whoever reads and writes encrypted data."""
+
+
+class OwnRole(iam.Role):
+    """Starts without any permission; the CDK's ``grant`` methods would give more than is needed."""
+
+    def __init__(self, scope: Construct, id_: str, *, assumed_by: iam.IPrincipal) -> None:
+        super().__init__(scope, id_, assumed_by=assumed_by)
+
+    def allow(self, *actions: str, on: Sequence[str]) -> None:
+        """Allow these actions on these ARNs."""
+        self.add_to_policy(iam.PolicyStatement(actions=list(actions), resources=list(on)))
+
+    def allow_objects(self, *actions: str, bucket: s3.IBucket, prefix: str) -> None:
+        """Allow these actions on the objects under a prefix of a bucket of another stack."""
+        self.allow(*actions, on=[bucket.arn_for_objects(f"{prefix}*")])
+        owner = Stack.of(bucket)
+        imported = owner.resolve(owner.export_value(bucket.bucket_arn))["Fn::ImportValue"]
+        acknowledge(
+            self,
+            {
+                f"{WILDCARD}[Resource::{imported}/{prefix}*]": "Keys under this prefix are not "
+                "known beforehand; nothing outside of it is allowed."
+            },
+        )
+
+    def allow_key(self, key: kms.IKey, *, through: Sequence[str]) -> None:
+        """Allow the use of a key when one of these services asks for it, never directly."""
+        services = [f"{service}.{Aws.REGION}.{Aws.URL_SUFFIX}" for service in through]
+        self.add_to_policy(
+            iam.PolicyStatement(
+                actions=list(READ_AND_WRITE),
+                resources=[key.key_arn],
+                conditions={"StringEquals": {"kms:ViaService": services}},
+            )
+        )

@@ -1,0 +1,84 @@
+"""The function that decides, and the warm environments it runs in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_cdk import aws_applicationautoscaling as autoscaling
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from cdk_app.components.service_function import ServiceFunction
+from credit_core.settings import ScorerSettings
+
+if TYPE_CHECKING:
+    from cdk_app.components.layers import Layers
+    from cdk_app.components.storage import Storage
+    from cdk_app.stages import Scaling, Stage
+    from credit_core.domain.product import CreditProduct
+
+LIVE = "live"
+
+
+class Scorer(Construct):
+    """One version is live at a time; it reads three tables and writes only decisions."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        stage: Stage,
+        product: CreditProduct,
+        storage: Storage,
+        layers: Layers,
+    ) -> None:
+        super().__init__(scope, id_)
+        tables, models, secret = storage.tables, storage.buckets.models, storage.entity_key.secret
+        scorer = ServiceFunction(
+            self,
+            "Scorer",
+            name="scorer",
+            description="Decides one application",
+            stage=stage,
+            size=stage.scorer,
+            settings=ScorerSettings(
+                product=product.name,
+                online_store_table=tables.online_store.table_name,
+                decisions_table=tables.decisions.table_name,
+                registry_table=tables.registry.table_name,
+                models_bucket=models.bucket_name,
+                entity_key_secret=secret.secret_arn,
+                deadline_ms=stage.scorer_deadline_ms,
+            ),
+            layers=layers,
+            key=storage.key,
+        )
+        may = scorer.role
+        may.allow("dynamodb:BatchGetItem", on=tables.arns)
+        may.allow("dynamodb:PutItem", on=[tables.decisions.table_arn])
+        may.allow_objects("s3:GetObject", bucket=models, prefix=f"{product.name}/")
+        may.allow("secretsmanager:GetSecretValue", on=[secret.secret_arn])
+        may.allow_key(storage.key, through=("dynamodb", "s3", "secretsmanager"))
+        self.function = scorer.function
+        self.live = lambda_.Alias(
+            self,
+            "Live",
+            alias_name=LIVE,
+            version=scorer.function.current_version,
+            provisioned_concurrent_executions=stage.provisioned_concurrency,
+        )
+        if stage.scaling:
+            self._follow_load(stage.scaling, minimum=stage.provisioned_concurrency)
+
+    def _follow_load(self, scaling: Scaling, *, minimum: int) -> None:
+        warm = self.live.add_auto_scaling(min_capacity=minimum, max_capacity=scaling.maximum)
+        warm.scale_on_utilization(utilization_target=scaling.target_utilization)
+        for change in scaling.schedule:
+            warm.scale_on_schedule(
+                change.name,
+                schedule=autoscaling.Schedule.cron(
+                    minute="0", hour=change.hour, week_day=change.week_day
+                ),
+                min_capacity=change.minimum,
+            )

@@ -1,0 +1,142 @@
+"""The API that client applications call: POST /v1/decisions."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from cdk_app.components.acknowledgements import acknowledge
+from cdk_app.components.firewall import ApiFirewall
+
+if TYPE_CHECKING:
+    from aws_cdk import aws_kms as kms
+
+    from cdk_app.components.client_access import ClientAccess
+    from cdk_app.components.scorer import Scorer
+    from cdk_app.stages import Stage
+
+STAGE_NAME = "live"
+EXECUTION_LOGS = "API-Gateway-Execution-Logs"
+
+# Who called, what came of it, and how long it took: nothing about an applicant.
+ACCESS_LOG = {
+    "request_id": "$context.requestId",
+    "time": "$context.requestTimeEpoch",
+    "client": "$context.authorizer.claims.client_id",
+    "method": "$context.httpMethod",
+    "resource": "$context.resourcePath",
+    "status": "$context.status",
+    "latency_ms": "$context.responseLatency",
+    "integration_latency_ms": "$context.integrationLatency",
+    "response_bytes": "$context.responseLength",
+    "error": "$context.error.responseType",
+    "function_error": "$context.integration.error",
+}
+
+
+class ScoringApi(Construct):
+    """A regional REST API; Cognito vouches for the caller, the scorer's live alias answers."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        stage: Stage,
+        scorer: Scorer,
+        access: ClientAccess,
+        key: kms.IKey,
+    ) -> None:
+        super().__init__(scope, id_)
+        access_log = logs.LogGroup(
+            self,
+            "AccessLog",
+            encryption_key=key,
+            retention=stage.log_retention,
+            removal_policy=stage.removal,
+        )
+        self.rest_api = apigateway.RestApi(
+            self,
+            "RestApi",
+            rest_api_name=f"credit-{stage.name}",
+            description="Credit decisions",
+            endpoint_types=[apigateway.EndpointType.REGIONAL],
+            cloud_watch_role=True,
+            cloud_watch_role_removal_policy=stage.removal,
+            deploy_options=apigateway.StageOptions(
+                stage_name=STAGE_NAME,
+                throttling_rate_limit=stage.throttle.requests_per_second,
+                throttling_burst_limit=stage.throttle.burst,
+                metrics_enabled=True,
+                tracing_enabled=stage.tracing,
+                # Errors only and no data trace: execution logs would hold request bodies.
+                logging_level=apigateway.MethodLoggingLevel.ERROR,
+                data_trace_enabled=False,
+                access_log_destination=apigateway.LogGroupLogDestination(access_log),
+                access_log_format=apigateway.AccessLogFormat.custom(json.dumps(ACCESS_LOG)),
+            ),
+        )
+        # API Gateway would make this group itself, and keep it for ever.
+        execution_log = logs.LogGroup(
+            self,
+            "ExecutionLog",
+            log_group_name=f"{EXECUTION_LOGS}_{self.rest_api.rest_api_id}/{STAGE_NAME}",
+            encryption_key=key,
+            retention=stage.log_retention,
+            removal_policy=stage.removal,
+        )
+        self.rest_api.deployment_stage.node.add_dependency(execution_log)
+        decisions = self.rest_api.root.add_resource("v1").add_resource("decisions")
+        decisions.add_method(
+            "POST",
+            apigateway.LambdaIntegration(scorer.live, allow_test_invoke=False),
+            authorizer=apigateway.CognitoUserPoolsAuthorizer(
+                self, "Authorizer", cognito_user_pools=[access.user_pool]
+            ),
+            authorization_type=apigateway.AuthorizationType.COGNITO,
+            authorization_scopes=[access.scope_name],
+        )
+        if stage.firewall:
+            ApiFirewall(
+                self, "Firewall", stage=self.rest_api.deployment_stage, limits=stage.firewall
+            )
+        self._acknowledge(stage)
+
+    @property
+    def name(self) -> str:
+        """The API's name, as CloudWatch knows it."""
+        return self.rest_api.rest_api_name
+
+    @property
+    def stage_name(self) -> str:
+        """The name of the API's one stage."""
+        return self.rest_api.deployment_stage.stage_name
+
+    @property
+    def url(self) -> str:
+        """The base URL, without a slash at its end."""
+        return self.rest_api.url_for_path("/").rstrip("/")
+
+    def _acknowledge(self, stage: Stage) -> None:
+        acknowledge(
+            self.rest_api,
+            {
+                "AwsSolutions-APIG2": "The scorer validates each body and names the field at "
+                "fault; API Gateway's validator would only say 'Invalid request body'.",
+                "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/"
+                "AmazonAPIGatewayPushToCloudWatchLogs]": "The account-wide setting of API Gateway "
+                "is meant for this policy; AWS widens it when its log delivery changes.",
+            },
+        )
+        if not stage.firewall:
+            acknowledge(
+                self.rest_api,
+                {
+                    "AwsSolutions-APIG3": "No firewall at this stage: it is billed by the month, "
+                    "and nobody but the team knows the address. prod has one."
+                },
+            )

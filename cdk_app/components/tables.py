@@ -1,0 +1,57 @@
+"""What the scorer reads and writes: features, decisions, and which model decides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_cdk import aws_dynamodb as dynamodb
+from constructs import Construct
+
+if TYPE_CHECKING:
+    from aws_cdk import aws_kms as kms
+
+    from cdk_app.stages import Stage
+
+
+class Tables(Construct):
+    """Three on-demand tables; one BatchGetItem reads from all of them."""
+
+    def __init__(self, scope: Construct, id_: str, *, stage: Stage, key: kms.IKey) -> None:
+        super().__init__(scope, id_)
+        self._stage = stage
+        self._key = key
+        self.online_store = self._table("OnlineStore", "entity_key", expires_at="expires_at")
+        self.decisions = self._table("Decisions", "application_id", "record")
+        self.registry = self._table("Registry", "product", "record")
+
+    @property
+    def arns(self) -> list[str]:
+        """The ARNs of all three."""
+        return [table.table_arn for table in (self.online_store, self.decisions, self.registry)]
+
+    def _table(
+        self,
+        name: str,
+        partition_key: str,
+        sort_key: str | None = None,
+        *,
+        expires_at: str | None = None,
+    ) -> dynamodb.Table:
+        def text(attribute: str) -> dynamodb.Attribute:
+            return dynamodb.Attribute(name=attribute, type=dynamodb.AttributeType.STRING)
+
+        return dynamodb.Table(
+            self,
+            name,
+            partition_key=text(partition_key),
+            sort_key=text(sort_key) if sort_key else None,
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED,
+            encryption_key=self._key,
+            time_to_live_attribute=expires_at,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=self._stage.point_in_time_recovery
+            ),
+            deletion_protection=self._stage.deletion_protection,
+            removal_policy=self._stage.removal,
+        )

@@ -1,0 +1,85 @@
+"""Athena for the training set: a workgroup of its own, and what its caller must be allowed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_cdk import Stack
+from aws_cdk import aws_athena as athena
+from constructs import Construct
+
+if TYPE_CHECKING:
+    from cdk_app.components.storage import Storage
+    from cdk_app.components.workflow import Workflow
+    from cdk_app.stages import Stage
+    from credit_core.domain.product import CreditProduct
+
+RESULTS_PREFIX = "training-sets/"
+
+
+class TrainingQuery(Construct):
+    """A workgroup that says where results lie, how they are encrypted, how much may be read."""
+
+    def __init__(
+        self, scope: Construct, id_: str, *, stage: Stage, product: CreditProduct, storage: Storage
+    ) -> None:
+        super().__init__(scope, id_)
+        self._product = product
+        self._storage = storage
+        self.workgroup = f"credit-{stage.name}"
+        encryption = athena.CfnWorkGroup.EncryptionConfigurationProperty(
+            encryption_option="SSE_KMS", kms_key=storage.key.key_arn
+        )
+        athena.CfnWorkGroup(
+            self,
+            "Workgroup",
+            name=self.workgroup,
+            description="Training sets of the credit-decision service",
+            recursive_delete_option=True,
+            work_group_configuration=athena.CfnWorkGroup.WorkGroupConfigurationProperty(
+                enforce_work_group_configuration=True,
+                publish_cloud_watch_metrics_enabled=True,
+                bytes_scanned_cutoff_per_query=stage.retraining.query_scanned_bytes,
+                result_configuration=athena.CfnWorkGroup.ResultConfigurationProperty(
+                    output_location=storage.buckets.results.s3_url_for_object(RESULTS_PREFIX),
+                    encryption_configuration=encryption,
+                ),
+            ),
+        )
+
+    def allow(self, workflow: Workflow) -> None:
+        """Allow a workflow to run the query: Athena reads and writes as its caller."""
+        may = workflow.role
+        lake, results = self._storage.buckets.lake, self._storage.buckets.results
+        arn = Stack.of(self).format_arn
+        database = self._storage.catalog.database_name
+        may.allow(
+            "athena:GetQueryExecution",
+            "athena:StartQueryExecution",
+            "athena:StopQueryExecution",
+            on=[arn(service="athena", resource="workgroup", resource_name=self.workgroup)],
+        )
+        may.allow(
+            "glue:GetDatabase",
+            "glue:GetPartitions",
+            "glue:GetTable",
+            on=[
+                arn(service="glue", resource="catalog"),
+                arn(service="glue", resource="database", resource_name=database),
+                *(
+                    arn(service="glue", resource="table", resource_name=f"{database}/{table}")
+                    for table in self._storage.catalog.table_names
+                ),
+            ],
+        )
+        may.allow_objects("s3:GetObject", bucket=lake, prefix=f"{self._product.name}/")
+        may.allow_objects(
+            "s3:AbortMultipartUpload",
+            "s3:GetObject",
+            "s3:ListMultipartUploadParts",
+            "s3:PutObject",
+            bucket=results,
+            prefix=RESULTS_PREFIX,
+        )
+        may.allow("s3:GetBucketLocation", "s3:ListBucket", on=[lake.bucket_arn, results.bucket_arn])
+        may.allow_key(self._storage.key, through=("s3",))

@@ -1,0 +1,1 @@
+"""Stacks: each composes components and declares nothing itself."""

@@ -1,0 +1,247 @@
+"""Stages: every literal that differs between deployments, and nowhere else an ``if stage``.
+
+A stage names no account and no region: the command line's credentials say where it goes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aws_cdk import RemovalPolicy
+from aws_cdk.aws_logs import RetentionDays
+
+from layers.build import Platform
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionSize:
+    """Memory in MB (1,769 MB buy one virtual CPU), and the time after which Lambda gives up."""
+
+    memory_mb: int
+    timeout_seconds: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CapacityChange:
+    """From an hour (UTC) of these days on, keep at least ``minimum`` warm.
+
+    Never 0: then a deployment could not warm the new version, and would fail.
+    """
+
+    name: str
+    hour: str
+    week_day: str
+    minimum: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaling:
+    """Provisioned concurrency follows its utilization, between two bounds.
+
+    ``target_utilization`` is the share of warm environments that may be busy.
+    """
+
+    maximum: int
+    target_utilization: float
+    schedule: tuple[CapacityChange, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Throttle:
+    """What the API accepts from all clients together; the rest is answered 429."""
+
+    requests_per_second: int
+    burst: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Firewall:
+    """Limits of the web application firewall in front of the API."""
+
+    requests_per_address_in_five_minutes: int
+    body_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """When a measurement becomes a page: ``breaching`` of the last ``periods`` were over.
+
+    CloudWatch calls a p99 over fewer than 1,000 samples a "low sample". With
+    ``evaluate_low_samples`` it counts all the same: a lender with ten applications a minute wants
+    to know, and ``breaching`` keeps one slow request from waking anybody. Without it, small
+    traffic never pages.
+    """
+
+    period_seconds: int
+    periods: int
+    breaching: int
+    evaluate_low_samples: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Materialization:
+    """How widely the materialization fans out, and what it tolerates before it fails.
+
+    Shares are of rows read and of files listed; 0 tolerates none.
+    """
+
+    files_at_once: int
+    rejected_rows_share: float
+    failed_files_share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retraining:
+    """Limits of one retraining."""
+
+    query_timeout_seconds: int
+    query_poll_seconds: int
+    query_scanned_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One deployment of the whole service.
+
+    ``provisioned_concurrency`` is fixed where ``scaling`` is None, and the floor where it is not.
+    ``latency_budget_ms`` is the p99 that clients are promised.
+    """
+
+    name: str
+    layer_platform: Platform
+    scorer: FunctionSize
+    materializer: FunctionSize
+    trainer: FunctionSize
+    promoter: FunctionSize
+    provisioned_concurrency: int
+    scaling: Scaling | None
+    throttle: Throttle
+    firewall: Firewall | None
+    latency_budget_ms: int
+    scorer_deadline_ms: int
+    patience: Patience
+    materialization: Materialization
+    retraining: Retraining
+    tracing: bool
+    token_validity_minutes: int
+    log_retention: RetentionDays
+    access_log_days: int
+    results_days: int
+    old_versions_days: int
+    removal: RemovalPolicy
+    deletion_protection: bool
+    point_in_time_recovery: bool
+
+
+PROMOTER = FunctionSize(memory_mb=1_024, timeout_seconds=60)
+
+LOCAL = Stage(
+    name="local",
+    layer_platform=Platform.HOST,
+    # Nothing is charged for memory here, and a worker that starts cold unzips its layers first.
+    scorer=FunctionSize(memory_mb=1_769, timeout_seconds=28),
+    materializer=FunctionSize(memory_mb=2_048, timeout_seconds=300),
+    trainer=FunctionSize(memory_mb=4_096, timeout_seconds=900),
+    promoter=PROMOTER,
+    provisioned_concurrency=1,
+    # The local cloud has no Application Auto Scaling.
+    scaling=None,
+    throttle=Throttle(requests_per_second=1_000, burst=2_000),
+    firewall=None,
+    latency_budget_ms=100,
+    # The emulator is no DynamoDB: under load it takes longer than a deadline would allow.
+    scorer_deadline_ms=5_000,
+    patience=Patience(period_seconds=60, periods=1, breaching=1, evaluate_low_samples=True),
+    # Each local worker is a process that unzips its layers anew: few are faster than many.
+    materialization=Materialization(
+        files_at_once=2, rejected_rows_share=0.01, failed_files_share=0.0
+    ),
+    retraining=Retraining(
+        query_timeout_seconds=300, query_poll_seconds=1, query_scanned_bytes=10 * 2**30
+    ),
+    tracing=False,
+    token_validity_minutes=60,
+    log_retention=RetentionDays.ONE_WEEK,
+    access_log_days=7,
+    results_days=7,
+    old_versions_days=7,
+    removal=RemovalPolicy.DESTROY,
+    deletion_protection=False,
+    point_in_time_recovery=True,
+)
+
+DEV = Stage(
+    name="dev",
+    layer_platform=Platform.LAMBDA,
+    scorer=FunctionSize(memory_mb=1_769, timeout_seconds=5),
+    materializer=FunctionSize(memory_mb=2_048, timeout_seconds=600),
+    trainer=FunctionSize(memory_mb=8_192, timeout_seconds=900),
+    promoter=PROMOTER,
+    provisioned_concurrency=1,
+    scaling=Scaling(maximum=5, target_utilization=0.7),
+    throttle=Throttle(requests_per_second=20, burst=40),
+    firewall=None,
+    latency_budget_ms=100,
+    scorer_deadline_ms=80,
+    patience=Patience(period_seconds=60, periods=5, breaching=3, evaluate_low_samples=True),
+    materialization=Materialization(
+        files_at_once=10, rejected_rows_share=0.01, failed_files_share=0.0
+    ),
+    retraining=Retraining(
+        query_timeout_seconds=900, query_poll_seconds=3, query_scanned_bytes=50 * 2**30
+    ),
+    tracing=True,
+    token_validity_minutes=60,
+    log_retention=RetentionDays.ONE_MONTH,
+    access_log_days=30,
+    results_days=30,
+    old_versions_days=30,
+    removal=RemovalPolicy.DESTROY,
+    deletion_protection=False,
+    point_in_time_recovery=True,
+)
+
+PROD = Stage(
+    name="prod",
+    layer_platform=Platform.LAMBDA,
+    scorer=FunctionSize(memory_mb=1_769, timeout_seconds=5),
+    materializer=FunctionSize(memory_mb=3_008, timeout_seconds=900),
+    trainer=FunctionSize(memory_mb=8_192, timeout_seconds=900),
+    promoter=PROMOTER,
+    provisioned_concurrency=5,
+    scaling=Scaling(
+        maximum=50,
+        # A free environment must be there for each sudden request: half may be busy.
+        target_utilization=0.5,
+        schedule=(
+            CapacityChange(name="BeforeOpening", hour="6", week_day="MON-FRI", minimum=10),
+            CapacityChange(name="AfterClosing", hour="20", week_day="MON-FRI", minimum=5),
+        ),
+    ),
+    throttle=Throttle(requests_per_second=200, burst=400),
+    firewall=Firewall(requests_per_address_in_five_minutes=30_000, body_bytes=16_384),
+    latency_budget_ms=100,
+    scorer_deadline_ms=80,
+    patience=Patience(period_seconds=60, periods=5, breaching=3, evaluate_low_samples=True),
+    materialization=Materialization(
+        files_at_once=40, rejected_rows_share=0.001, failed_files_share=0.0
+    ),
+    retraining=Retraining(
+        query_timeout_seconds=1_800, query_poll_seconds=5, query_scanned_bytes=1_000 * 2**30
+    ),
+    tracing=True,
+    token_validity_minutes=60,
+    log_retention=RetentionDays.ONE_YEAR,
+    access_log_days=365,
+    results_days=90,
+    old_versions_days=365,
+    removal=RemovalPolicy.RETAIN,
+    deletion_protection=True,
+    point_in_time_recovery=True,
+)
+
+STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (LOCAL, DEV, PROD)}

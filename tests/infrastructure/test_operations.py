@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.infrastructure.templates import properties, statements
+
+if TYPE_CHECKING:
+    from tests.infrastructure.templates import Deployment
+
+ALARM, KEY, TOPIC = "AWS::CloudWatch::Alarm", "AWS::KMS::Key", "AWS::SNS::Topic"
+ALARM_TOPIC, ALARM_KEY = "operations/Alarms/Topic", "operations/Alarms/Key"
+SCORER_LATENCY, API_LATENCY = "operations/Pager/ScorerLatency", "operations/Pager/ApiLatency"
+THIS_ACCOUNT = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+def assert_alarms_page(deployment: Deployment) -> None:
+    for path, alarm in deployment.of_type(ALARM).items():
+        actions = properties(alarm)["AlarmActions"]
+        assert deployment.texts(actions, "operations") == [ALARM_TOPIC], path
+        assert properties(alarm).get("ActionsEnabled", True) is True, path
+
+
+def assert_cloudwatch_may_use_the_encrypted_topic(deployment: Deployment) -> None:
+    topic = properties(deployment.at(ALARM_TOPIC, TOPIC))
+    assert deployment.text(topic["KmsMasterKeyId"], "operations") == ALARM_KEY
+    key = properties(deployment.at(ALARM_KEY, KEY))["KeyPolicy"]
+    policy = properties(deployment.at("operations/Alarms/Topic/Policy", "AWS::SNS::TopicPolicy"))[
+        "PolicyDocument"
+    ]
+    for document, actions in (
+        (key, ["kms:Decrypt", "kms:GenerateDataKey*"]),
+        (policy, ["sns:Publish"]),
+    ):
+        (statement,) = (
+            found
+            for found in statements(document)
+            if found["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+        )
+        assert statement["Effect"] == "Allow"
+        assert statement["Action"] == actions
+        assert statement["Condition"] == THIS_ACCOUNT
+
+
+@pytest.mark.parametrize(
+    ("path", "namespace", "metric"),
+    [(SCORER_LATENCY, "AWS/Lambda", "Duration"), (API_LATENCY, "AWS/ApiGateway", "Latency")],
+)
+def test_p99_above_the_budget_pages(
+    deployment: Deployment, path: str, namespace: str, metric: str
+) -> None:
+    alarm = properties(deployment.at(path, ALARM))
+
+    assert (alarm["Namespace"], alarm["MetricName"]) == (namespace, metric)
+    assert alarm["ExtendedStatistic"] == "p99"
+    assert alarm["Threshold"] == deployment.stage.latency_budget_ms
+    assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
+
+
+def test_a_small_lender_is_paged_too(deployment: Deployment) -> None:
+    for path in (SCORER_LATENCY, API_LATENCY):
+        alarm = properties(deployment.at(path, ALARM))
+        assert alarm["EvaluateLowSampleCountPercentile"] == "evaluate"
+
+
+def test_one_slow_request_wakes_nobody_in_prod(prod: Deployment) -> None:
+    alarm = properties(prod.at(SCORER_LATENCY, ALARM))
+
+    assert alarm["DatapointsToAlarm"] > 1
+
+
+def test_the_scorers_alarms_watch_the_live_alias(deployment: Deployment) -> None:
+    scorer = "scoring/Scorer/Scorer/Function"
+    for alarm in map(properties, deployment.of_type(ALARM).values()):
+        if alarm["Namespace"] == "AWS/Lambda":
+            dimensions = {
+                dimension["Name"]: deployment.text(dimension["Value"], "operations")
+                for dimension in alarm["Dimensions"]
+            }
+            assert dimensions == {"FunctionName": scorer, "Resource": f"{scorer}:live"}
+
+
+def test_every_alarm_pages_and_says_what_to_look_at(deployment: Deployment) -> None:
+    assert_alarms_page(deployment)
+    for alarm in map(properties, deployment.of_type(ALARM).values()):
+        assert len(alarm["AlarmDescription"].split()) > 10
+
+
+def test_an_alarm_that_pages_nobody_would_be_noticed(prod: Deployment) -> None:
+    with pytest.raises(AssertionError):
+        assert_alarms_page(prod.changed(SCORER_LATENCY, ALARM, AlarmActions=[]))
+
+
+def test_cloudwatch_may_use_the_encrypted_topic(deployment: Deployment) -> None:
+    assert_cloudwatch_may_use_the_encrypted_topic(deployment)
+
+
+def test_a_topic_that_cloudwatch_cannot_use_would_be_noticed(prod: Deployment) -> None:
+    mutant = prod.changed(ALARM_KEY, KEY, KeyPolicy={"Statement": []})
+
+    with pytest.raises(ValueError, match="not enough values"):
+        assert_cloudwatch_may_use_the_encrypted_topic(mutant)
+
+
+def test_failure_of_either_workflow_pages(deployment: Deployment) -> None:
+    watched = {
+        (alarm["MetricName"], deployment.text(alarm["Dimensions"][0]["Value"], "operations"))
+        for alarm in map(properties, deployment.of_type(ALARM).values())
+        if alarm["Namespace"] == "AWS/States"
+    }
+
+    for machine in ("materialization", "retraining"):
+        arn = "arn:<Partition>:states:<Region>:<AccountId>:stateMachine"
+        name = f"{arn}:credit-{deployment.stage.name}-{machine}"
+        assert ("ExecutionsFailed", name) in watched
+        assert ("ExecutionsTimedOut", name) in watched

@@ -1,0 +1,236 @@
+"""What each role may do, all of it, written out: a permission more or less is a change here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.infrastructure.templates import properties, stack_of, statements
+
+if TYPE_CHECKING:
+    from tests.infrastructure.templates import Deployment
+
+type Permissions = dict[str, set[str]]
+
+POLICY, ROLE = "AWS::IAM::Policy", "AWS::IAM::Role"
+SCORER = "scoring/Scorer/Scorer/Role"
+API_LOGS = "scoring/Api/RestApi/CloudWatchRole"
+
+KEY = "storage/Data/Key"
+USE_OF_KEY = {
+    action: {KEY}
+    for action in ("kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey")
+}
+SECRET = "storage/EntityKey/Secret"
+LAKE, MODELS, RESULTS = (f"storage/Buckets/{name}" for name in ("Lake", "Models", "Results"))
+ONLINE_STORE, DECISIONS, REGISTRY = (
+    f"storage/Tables/{name}" for name in ("OnlineStore", "Decisions", "Registry")
+)
+MATERIALIZER = "materialization/Features/Materializer/Function"
+TRAINER, PROMOTER = (f"retraining/Retraining/{name}/Function" for name in ("Trainer", "Promoter"))
+HERE = "<Region>:<AccountId>"
+
+# AWS knows no resource for these, so that they are allowed on "*".
+TRACES = ("xray:PutTelemetryRecords", "xray:PutTraceSegments")
+WORKFLOW_LOGS_AND_TRACES = (
+    *("logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:DescribeLogGroups"),
+    *("logs:DescribeResourcePolicies", "logs:GetLogDelivery", "logs:ListLogDeliveries"),
+    *("logs:PutResourcePolicy", "logs:UpdateLogDelivery"),
+    *("xray:GetSamplingRules", "xray:GetSamplingTargets", *TRACES),
+)
+
+
+def expected(stage: str, *, tracing: bool) -> dict[str, Permissions]:
+    """Return for each role the resources on which it may do each action."""
+
+    def function(logs: str, permissions: Permissions) -> Permissions:
+        log = {"logs:CreateLogStream": {logs}, "logs:PutLogEvents": {logs}}
+        return {**log, **permissions, **({key: {"*"} for key in TRACES} if tracing else {})}
+
+    def workflow(permissions: Permissions) -> Permissions:
+        return {**{key: {"*"} for key in WORKFLOW_LOGS_AND_TRACES}, **permissions}
+
+    machine = f"credit-{stage}-materialization"
+    executions = {
+        f"arn:<Partition>:states:{HERE}:execution:{machine}:*",
+        f"arn:<Partition>:states:{HERE}:execution:{machine}/Files:*",
+    }
+    workgroup = {f"arn:<Partition>:athena:{HERE}:workgroup/credit-{stage}"}
+    glue = f"arn:<Partition>:glue:{HERE}"
+    tables = ("applications", "bureau", "region_market")
+    catalog = {
+        f"{glue}:catalog",
+        f"{glue}:database/credit_{stage}",
+        *(f"{glue}:table/credit_{stage}/personal_loan_{table}" for table in tables),
+    }
+    training_sets = f"{RESULTS}/training-sets/*"
+    models = f"{MODELS}/personal_loan/*"
+    return {
+        SCORER: function(
+            "scoring/Scorer/Scorer/Logs",
+            {
+                "dynamodb:BatchGetItem": {ONLINE_STORE, DECISIONS, REGISTRY},
+                "dynamodb:PutItem": {DECISIONS},
+                "s3:GetObject": {models},
+                "secretsmanager:GetSecretValue": {SECRET},
+                **USE_OF_KEY,
+            },
+        ),
+        "materialization/Features/Materializer/Role": function(
+            "materialization/Features/Materializer/Logs",
+            {
+                "dynamodb:PartiQLInsert": {ONLINE_STORE},
+                "dynamodb:PartiQLUpdate": {ONLINE_STORE},
+                "s3:GetObject": {f"{LAKE}/personal_loan/features/*"},
+                "s3:PutObject": {f"{RESULTS}/rejected/*"},
+                "secretsmanager:GetSecretValue": {SECRET},
+                **USE_OF_KEY,
+            },
+        ),
+        "materialization/Features/Workflow/Role": workflow(
+            {
+                "lambda:InvokeFunction": {MATERIALIZER},
+                "s3:ListBucket": {LAKE},
+                "states:StartExecution": {f"arn:<Partition>:states:{HERE}:stateMachine:{machine}"},
+                "states:DescribeExecution": executions,
+                "states:RedriveExecution": executions,
+                "states:StopExecution": executions,
+            }
+        ),
+        "retraining/Retraining/Trainer/Role": function(
+            "retraining/Retraining/Trainer/Logs",
+            {
+                "s3:ListBucket": {RESULTS},
+                "s3:GetObject": {training_sets, models},
+                "s3:PutObject": {models},
+                "dynamodb:GetItem": {REGISTRY},
+                "dynamodb:PutItem": {REGISTRY},
+                **USE_OF_KEY,
+            },
+        ),
+        "retraining/Retraining/Promoter/Role": function(
+            "retraining/Retraining/Promoter/Logs",
+            {
+                "s3:GetObject": {models},
+                "dynamodb:GetItem": {REGISTRY},
+                "dynamodb:PutItem": {REGISTRY},
+                "dynamodb:UpdateItem": {REGISTRY},
+                **USE_OF_KEY,
+            },
+        ),
+        "retraining/Retraining/Workflow/Role": workflow(
+            {
+                "lambda:InvokeFunction": {TRAINER, PROMOTER},
+                **dict.fromkeys(
+                    (
+                        "athena:GetQueryExecution",
+                        "athena:StartQueryExecution",
+                        "athena:StopQueryExecution",
+                    ),
+                    workgroup,
+                ),
+                **dict.fromkeys(
+                    ("glue:GetDatabase", "glue:GetPartitions", "glue:GetTable"), catalog
+                ),
+                "s3:GetBucketLocation": {LAKE, RESULTS},
+                "s3:ListBucket": {LAKE, RESULTS},
+                "s3:GetObject": {f"{LAKE}/personal_loan/*", training_sets},
+                "s3:PutObject": {training_sets},
+                "s3:AbortMultipartUpload": {training_sets},
+                "s3:ListMultipartUploadParts": {training_sets},
+                **USE_OF_KEY,
+            }
+        ),
+        # Its permissions are AWS's own policy, seen to by another test.
+        API_LOGS: {},
+    }
+
+
+def granted(deployment: Deployment) -> dict[str, Permissions]:
+    """Return what the templates allow each role, in the form of ``expected``."""
+    roles: dict[str, Permissions] = {path: {} for path in deployment.of_type(ROLE)}
+    for path, policy in deployment.of_type(POLICY).items():
+        stack = stack_of(path)
+        for statement in statements(properties(policy)["PolicyDocument"]):
+            resources = set(deployment.texts(statement["Resource"], stack))
+            for role in deployment.texts(properties(policy)["Roles"], stack):
+                for action in statement["Action"]:
+                    roles[role].setdefault(action, set()).update(resources)
+    return roles
+
+
+def assert_each_role_may_do_what_is_written(deployment: Deployment) -> None:
+    stage = deployment.stage
+    assert granted(deployment) == expected(stage.name, tracing=stage.tracing)
+
+
+def with_statement(deployment: Deployment, role: str, statement: dict[str, Any]) -> Deployment:
+    path = f"{role}/DefaultPolicy"
+    document = properties(deployment.at(path, POLICY))["PolicyDocument"]
+    widened = {**document, "Statement": [*document["Statement"], statement]}
+    return deployment.changed(path, POLICY, PolicyDocument=widened)
+
+
+def test_each_role_may_do_what_is_written_and_nothing_else(deployment: Deployment) -> None:
+    assert_each_role_may_do_what_is_written(deployment)
+
+
+@pytest.mark.parametrize("action", ["dynamodb:Scan", "dynamodb:DeleteItem", "s3:*", "*"])
+def test_a_permission_too_many_would_be_noticed(prod: Deployment, action: str) -> None:
+    allowed = {"Effect": "Allow", "Action": action, "Resource": "*"}
+
+    with pytest.raises(AssertionError):
+        assert_each_role_may_do_what_is_written(with_statement(prod, SCORER, allowed))
+
+
+def test_no_role_holds_permissions_outside_of_these_policies(deployment: Deployment) -> None:
+    for path, role in deployment.of_type(ROLE).items():
+        managed = properties(role).get("ManagedPolicyArns", [])
+        assert "Policies" not in properties(role)
+        if path == API_LOGS:
+            (policy,) = deployment.texts(managed, stack_of(path))
+            assert policy.endswith("service-role/AmazonAPIGatewayPushToCloudWatchLogs")
+        else:
+            assert managed == [], path
+
+
+def test_no_action_is_a_wildcard(deployment: Deployment) -> None:
+    for permissions in granted(deployment).values():
+        assert not [action for action in permissions if "*" in action]
+
+
+def test_only_what_aws_cannot_narrow_is_allowed_everywhere(deployment: Deployment) -> None:
+    everywhere = {
+        action
+        for permissions in granted(deployment).values()
+        for action, resources in permissions.items()
+        if "*" in resources
+    }
+
+    assert everywhere <= set(WORKFLOW_LOGS_AND_TRACES)
+
+
+def test_the_data_key_is_used_by_way_of_services_only(deployment: Deployment) -> None:
+    for path, policy in deployment.of_type(POLICY).items():
+        for statement in statements(properties(policy)["PolicyDocument"]):
+            if any(action.startswith("kms:") for action in statement["Action"]):
+                services = statement["Condition"]["StringEquals"]["kms:ViaService"]
+                for service in deployment.texts(services, stack_of(path)):
+                    assert service.endswith(".<Region>.<URLSuffix>")
+
+
+def test_the_scorer_writes_neither_features_nor_models_nor_the_registry(
+    deployment: Deployment,
+) -> None:
+    reading = {"dynamodb:BatchGetItem", "s3:GetObject", "secretsmanager:GetSecretValue"}
+    scorer = granted(deployment)[SCORER]
+
+    writing = {
+        resource
+        for action, resources in scorer.items()
+        if action not in reading and not action.startswith(("kms:", "logs:", "xray:"))
+        for resource in resources
+    }
+
+    assert writing == {DECISIONS}

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.infrastructure.templates import properties
+
+if TYPE_CHECKING:
+    from tests.infrastructure.templates import Deployment
+
+ALIAS, FUNCTION = "AWS::Lambda::Alias", "AWS::Lambda::Function"
+METHOD, STAGE = "AWS::ApiGateway::Method", "AWS::ApiGateway::Stage"
+SCALABLE = "AWS::ApplicationAutoScaling::ScalableTarget"
+SCALING = "AWS::ApplicationAutoScaling::ScalingPolicy"
+
+LIVE = "scoring/Scorer/Live"
+SCORER = "scoring/Scorer/Scorer/Function"
+DECIDE = "scoring/Api/RestApi/Default/v1/decisions/POST"
+API_STAGE = "scoring/Api/RestApi/DeploymentStage.live"
+
+
+def assert_live_is_warm(deployment: Deployment) -> None:
+    alias = properties(deployment.at(LIVE, ALIAS))
+    assert alias["Name"] == "live"
+    assert alias["ProvisionedConcurrencyConfig"] == {
+        "ProvisionedConcurrentExecutions": deployment.stage.provisioned_concurrency
+    }
+
+
+def assert_deciding_takes_a_token_with_the_scope(deployment: Deployment) -> None:
+    method = properties(deployment.at(DECIDE, METHOD))
+    assert method["AuthorizationType"] == "COGNITO_USER_POOLS"
+    assert method["AuthorizationScopes"] == ["decisions/decide"]
+    assert deployment.text(method["AuthorizerId"], "scoring") == "scoring/Api/Authorizer"
+
+
+def test_the_live_alias_is_warm(deployment: Deployment) -> None:
+    assert_live_is_warm(deployment)
+
+
+def test_a_cold_alias_would_be_noticed(prod: Deployment) -> None:
+    with pytest.raises(KeyError):
+        assert_live_is_warm(prod.changed(LIVE, ALIAS, ProvisionedConcurrencyConfig=None))
+
+
+def test_warm_environments_follow_the_load_where_the_stage_says_so(
+    scaled: list[Deployment],
+) -> None:
+    assert {deployment.stage.name for deployment in scaled} == {"dev", "prod"}
+    for deployment in scaled:
+        scaling = deployment.stage.scaling
+        assert scaling is not None
+        (target,) = deployment.of_type(SCALABLE).values()
+        (policy,) = deployment.of_type(SCALING).values()
+        tracking = properties(policy)["TargetTrackingScalingPolicyConfiguration"]
+
+        assert properties(target)["ScalableDimension"] == "lambda:function:ProvisionedConcurrency"
+        assert properties(target)["MinCapacity"] == deployment.stage.provisioned_concurrency
+        assert properties(target)["MaxCapacity"] == scaling.maximum
+        assert tracking["TargetValue"] == scaling.target_utilization
+        scheduled = properties(target).get("ScheduledActions", [])
+        assert [action["ScheduledActionName"] for action in scheduled] == [
+            change.name for change in scaling.schedule
+        ]
+
+
+def test_prod_is_warmer_in_business_hours(prod: Deployment) -> None:
+    (target,) = prod.of_type(SCALABLE).values()
+
+    floors = {
+        action["ScheduledActionName"]: action["ScalableTargetAction"]["MinCapacity"]
+        for action in properties(target)["ScheduledActions"]
+    }
+
+    assert floors["BeforeOpening"] > floors["AfterClosing"] > 0
+
+
+def test_the_local_cloud_is_asked_for_nothing_that_it_lacks(local: Deployment) -> None:
+    types = {
+        found["Type"]
+        for template in local.templates.values()
+        for found in template["Resources"].values()
+    }
+
+    assert not {
+        type_
+        for type_ in types
+        if type_.startswith(("AWS::ApplicationAutoScaling::", "AWS::CodeDeploy::"))
+    }
+
+
+def test_deciding_takes_a_token_with_the_scope(deployment: Deployment) -> None:
+    assert_deciding_takes_a_token_with_the_scope(deployment)
+
+
+@pytest.mark.parametrize("lost", ["AuthorizationScopes", "AuthorizationType"])
+def test_an_open_method_would_be_noticed(prod: Deployment, lost: str) -> None:
+    with pytest.raises(KeyError):
+        assert_deciding_takes_a_token_with_the_scope(prod.changed(DECIDE, METHOD, **{lost: None}))
+
+
+def test_deciding_is_all_that_the_api_offers(deployment: Deployment) -> None:
+    assert list(deployment.of_type(METHOD)) == [DECIDE]
+
+
+def test_the_api_calls_the_live_alias_and_never_a_version(deployment: Deployment) -> None:
+    uri = properties(deployment.at(DECIDE, METHOD))["Integration"]["Uri"]
+
+    assert f"/functions/{LIVE}/invocations" in deployment.text(uri, "scoring")
+
+
+def test_only_the_api_may_call_the_alias(deployment: Deployment) -> None:
+    for permission in deployment.of_type("AWS::Lambda::Permission").values():
+        found = properties(permission)
+        assert deployment.text(found["FunctionName"], "scoring") == LIVE
+        assert found["Principal"] == "apigateway.amazonaws.com"
+        assert deployment.text(found["SourceArn"], "scoring").endswith("/POST/v1/decisions")
+
+
+def test_tokens_are_for_applications_and_expire(deployment: Deployment) -> None:
+    (client,) = map(properties, deployment.of_type("AWS::Cognito::UserPoolClient").values())
+    (pool,) = map(properties, deployment.of_type("AWS::Cognito::UserPool").values())
+
+    assert client["AllowedOAuthFlows"] == ["client_credentials"]
+    assert client["GenerateSecret"] is True
+    assert client["AccessTokenValidity"] == deployment.stage.token_validity_minutes
+    assert pool["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
+
+
+def test_the_api_throttles_and_measures(deployment: Deployment) -> None:
+    (settings,) = properties(deployment.at(API_STAGE, STAGE))["MethodSettings"]
+
+    throttle = deployment.stage.throttle
+    assert settings["ThrottlingRateLimit"] == throttle.requests_per_second
+    assert settings["ThrottlingBurstLimit"] == throttle.burst
+    assert settings["MetricsEnabled"] is True
+
+
+def test_logs_of_the_api_hold_no_bodies_and_no_addresses(deployment: Deployment) -> None:
+    stage = properties(deployment.at(API_STAGE, STAGE))
+
+    (settings,) = stage["MethodSettings"]
+    logged = json.loads(stage["AccessLogSetting"]["Format"])
+
+    assert settings["DataTraceEnabled"] is False
+    assert logged["client"] == "$context.authorizer.claims.client_id"
+    assert not [
+        value for value in logged.values() if "identity" in value or "request.body" in value
+    ]
+
+
+def test_prod_has_a_firewall_before_its_api(prod: Deployment) -> None:
+    (association,) = map(properties, prod.of_type("AWS::WAFv2::WebACLAssociation").values())
+    (firewall,) = map(properties, prod.of_type("AWS::WAFv2::WebACL").values())
+
+    assert prod.text(association["ResourceArn"], "scoring").endswith(f"/stages/{API_STAGE}")
+    rules = {rule["Name"]: rule["Statement"] for rule in firewall["Rules"]}
+    assert rules["OversizedBody"]["SizeConstraintStatement"]["Size"] <= 16_384
+    assert "FloodFromOneAddress" in rules
+    assert firewall["VisibilityConfig"]["SampledRequestsEnabled"] is False
+
+
+def test_the_scorer_runs_on_the_machine_that_its_layers_are_built_for(
+    deployment: Deployment,
+) -> None:
+    for function in deployment.of_type(FUNCTION).values():
+        assert properties(function)["Runtime"] == "python3.13"
+        assert properties(function)["Architectures"] == ["x86_64"]
+
+
+def test_the_scorer_gives_up_before_the_api_does(deployment: Deployment) -> None:
+    timeout = properties(deployment.at(SCORER, FUNCTION))["Timeout"]
+
+    # API Gateway's own limit, in seconds; past it a client would see 504 and no cause.
+    assert timeout < 29
