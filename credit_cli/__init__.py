@@ -1,0 +1,1 @@
+"""The `credit` command: the local cloud, the demo, and one application scored."""

@@ -1,0 +1,178 @@
+"""The decision API over HTTP, with a token, as any client application uses it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from credit_cli.errors import RefusedError, UnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
+
+    from credit_cli.aws import LocalAws
+    from credit_cli.deployment import Deployment
+
+DECISIONS_PATH = "/v1/decisions"
+TIMEOUT_SECONDS = 35
+"""Above API Gateway's own limit of 29 s, so that its answer is the one shown."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an HTTP server answered; ``seconds`` is the round trip as the caller sees it."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether the request was done."""
+        return 200 <= self.status < 300  # noqa: PLR2004 (HTTP: success)
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON object in the body, empty if there is none."""
+        try:
+            document = json.loads(self.body)
+        except ValueError:
+            return {}
+        return document if isinstance(document, dict) else {}
+
+
+@dataclass(frozen=True)
+class Token:
+    """A bearer token and for how many seconds from its issue it is good."""
+
+    access_token: str
+    expires_in_seconds: int
+    scope: str
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    """Send a request and return the answer, whatever its status.
+
+    Raises:
+        UnreachableError: Nothing answers there.
+    """
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise UnreachableError(f"{url!r} is not an http(s) address")
+    # This machine is never behind a proxy.
+    handlers = [urllib.request.ProxyHandler({})] if parts.hostname == "127.0.0.1" else []
+    opener = urllib.request.build_opener(*handlers)
+    request = urllib.request.Request(url, data=body, headers=dict(headers), method="POST")  # noqa: S310 (checked above)
+    started = time.monotonic()
+    try:
+        with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
+            content = response.read()
+            return Answer(
+                response.status, dict(response.headers), content, time.monotonic() - started
+            )
+    except urllib.error.HTTPError as error:
+        with error:
+            content = error.read()
+        return Answer(error.code, dict(error.headers), content, time.monotonic() - started)
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error
+        raise UnreachableError(f"nothing answers at {parts.netloc}: {reason}") from None
+
+
+def fetch_token(aws: LocalAws, deployment: Deployment) -> Token:
+    """Get a token with the client credentials of the deployed application client.
+
+    Raises:
+        RefusedError: The token endpoint refused the client.
+    """
+    cognito: CognitoIdentityProviderClient = aws.client("cognito-idp")
+    client = cognito.describe_user_pool_client(
+        UserPoolId=deployment["UserPoolId"], ClientId=deployment["ApplicationClientId"]
+    )["UserPoolClient"]
+    return request_token(
+        deployment.token_url,
+        client_id=client["ClientId"],
+        client_secret=client["ClientSecret"],
+        scope=deployment["DecideScope"],
+    )
+
+
+def request_token(token_url: str, *, client_id: str, client_secret: str, scope: str) -> Token:
+    """Ask a token endpoint for a client-credentials token.
+
+    Raises:
+        RefusedError: The token endpoint refused the client.
+        UnreachableError: Nothing answers there.
+
+    Source:
+        RFC 6749, section 4.4.
+    """
+    credentials = base64.b64encode(f"{client_id}:{client_secret}".encode()).decode()
+    form = {"grant_type": "client_credentials", "scope": scope}
+    answer = post(
+        token_url,
+        urllib.parse.urlencode(form).encode(),
+        {
+            "Authorization": f"Basic {credentials}",
+            "Content-Type": "application/x-www-form-urlencoded",
+        },
+    )
+    document = answer.document()
+    if not answer.ok or "access_token" not in document:
+        reason = document.get("error", "no reason given")
+        raise RefusedError(f"the token endpoint refused the client: {answer.status} {reason}")
+    return Token(document["access_token"], int(document.get("expires_in", 0)), scope)
+
+
+def request_decision(api_url: str, token: str, application: bytes) -> Answer:
+    """Ask for the decision on an application, sent byte for byte as it is.
+
+    Raises:
+        UnreachableError: Nothing answers there.
+    """
+    return post(
+        api_url.rstrip("/") + DECISIONS_PATH,
+        application,
+        {"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+    )
+
+
+def require_decided(answer: Answer) -> dict[str, Any]:
+    """Return the decision in an answer.
+
+    Raises:
+        RefusedError: The answer is a refusal; the message names each fault.
+        UnreachableError: The API is there but can't answer now.
+    """
+    document = answer.document()
+    if answer.ok and "outcome" in document:
+        return document
+    message = f"{answer.status} {problem_text(document)}"
+    if answer.status >= 500:  # noqa: PLR2004 (HTTP: the server's fault)
+        raise UnreachableError(f"the API can't answer now: {message}")
+    raise RefusedError(f"the API refused the application: {message}")
+
+
+def problem_text(document: Mapping[str, Any]) -> str:
+    """Say in a line what an RFC 9457 problem document, or API Gateway, says.
+
+    >>> problem_text({"title": "Bad input", "faults": [{"path": "a", "message": "is negative"}]})
+    'Bad input: a is negative'
+    >>> problem_text({"message": "Unauthorized"})
+    'Unauthorized'
+    """
+    title = document.get("title") or document.get("message") or "no reason given"
+    faults = document.get("faults")
+    if isinstance(faults, list) and faults:
+        words = "; ".join(f"{fault.get('path')} {fault.get('message')}" for fault in faults)
+        return f"{title}: {words}"
+    detail = document.get("detail")
+    return f"{title}: {detail}" if detail else str(title)

@@ -1,0 +1,237 @@
+"""The pinned CDK CLI, pointed at the local cloud, and what it has deployed there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from credit_cli.aws import ACCOUNT, LocalAws, cdk_environment
+from credit_cli.errors import DeploymentError
+from credit_cli.local_cloud import REGION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+    from credit_cli.checkout import Checkout
+
+STAGE = "local"
+STACK_PREFIX = f"credit-{STAGE}-"
+BOOTSTRAP_STACK = "CDKToolkit"
+DEPLOYED = re.compile(r"^ ?✅\s+(\S+)( \(no changes\))?", re.MULTILINE)
+EVENT = re.compile(r"^(\S+) \| +(\d+)(?:/(\d+))? \|")
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """Which stacks a deployment found or left, by what it did to them."""
+
+    changed: tuple[str, ...]
+    unchanged: tuple[str, ...]
+
+
+class CdkCli:
+    """The CDK CLI of this checkout; it can reach the local cloud only."""
+
+    def __init__(self, checkout: Checkout, endpoint_url: str) -> None:
+        self.log = checkout.local / "cdk.log"
+        self._checkout = checkout
+        self._scratch = checkout.local / "cdk"
+        self._environment = cdk_environment(
+            endpoint_url, binaries=checkout.binaries, scratch=self._scratch
+        ) | {
+            # Outside `.local`, so that unpacking the CDK's library is paid for once.
+            "JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(checkout.build / "jsii"),
+        }
+
+    def bootstrap(self, progress: Callable[[str], None]) -> None:
+        """Create the bootstrap stack.
+
+        Raises:
+            DeploymentError: The CDK CLI failed.
+        """
+        # From a folder without cdk.json: the CLI would synthesize the app to no end.
+        self._run(["bootstrap", f"aws://{ACCOUNT}/{REGION}"], progress, folder=self._scratch)
+
+    def deploy(self, progress: Callable[[str], None]) -> Deployed:
+        """Deploy every stack of the stage.
+
+        Raises:
+            DeploymentError: The CDK CLI failed.
+        """
+        output = self._run(
+            ["deploy", "--all", "--require-approval", "never", "--progress", "events"], progress
+        )
+        found = DEPLOYED.findall(output)
+        return Deployed(
+            changed=tuple(name for name, unchanged in found if not unchanged),
+            unchanged=tuple(name for name, unchanged in found if unchanged),
+        )
+
+    def pass_through(self, arguments: Sequence[str]) -> int:
+        """Run the CLI with a person's own arguments at this terminal; return its exit code."""
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        return subprocess.run(
+            self._command(arguments),
+            cwd=self._checkout.root,
+            env=self._environment,
+            check=False,
+        ).returncode
+
+    def _command(self, arguments: Sequence[str]) -> list[str]:
+        return [
+            str(self._checkout.cdk),
+            *arguments,
+            *("--context", f"stage={STAGE}"),
+            *("--output", str(self._scratch / "out")),
+            "--no-notices",
+        ]
+
+    def _run(
+        self,
+        arguments: Sequence[str],
+        progress: Callable[[str], None],
+        *,
+        folder: Path | None = None,
+    ) -> str:
+        """Run the CLI; its output goes to the log, and is returned without colours."""
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        command = [*self._command(arguments), "--ci", "--no-color"]
+        lines = []
+        with (
+            self.log.open("a", encoding="utf-8") as log,
+            subprocess.Popen(
+                command,
+                cwd=folder or self._checkout.root,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+            ) as process,
+        ):
+            log.write(f"== cdk {' '.join(arguments)}\n")
+            assert process.stdout is not None  # noqa: S101 (it is a pipe, as asked for above)
+            for line in process.stdout:
+                log.write(line)
+                plain = COLOURS.sub("", line)
+                lines.append(plain)
+                event = EVENT.match(plain)
+                if event:
+                    progress(f"{event[1]}, {event[2]} of {event[3] or '?'} resources")
+        if process.returncode:
+            raise DeploymentError(
+                f"cdk {arguments[0]} failed: {blamed(lines)}",
+                hint=f"its whole output: {self._checkout.relative(self.log)}",
+            )
+        return "".join(lines)
+
+
+def blamed(lines: Sequence[str]) -> str:
+    """Return the line of a failed command's output that most likely says why.
+
+    >>> blamed(["deploying", "Error: no such bucket", "    at main (index.js:1)", ""])
+    'Error: no such bucket'
+    >>> blamed([])
+    'it printed nothing'
+    """
+    said = [line.strip() for line in lines if line.strip()]
+    errors = [
+        line
+        for line in said
+        if re.search(r"❌|\b\w*(?:error|failed|exception)\b", line, re.IGNORECASE)
+        and not line.startswith("at ")
+    ]
+    line = (errors or said or ["it printed nothing"])[0 if errors else -1]
+    return line.removeprefix("❌").strip().removeprefix("error: ")[:300]
+
+
+def is_bootstrapped(aws: LocalAws) -> bool:
+    """Tell whether the bootstrap stack is there and whole."""
+    cloudformation: CloudFormationClient = aws.client("cloudformation")
+    try:
+        stacks = cloudformation.describe_stacks(StackName=BOOTSTRAP_STACK)["Stacks"]
+    except ClientError:
+        return False
+    return bool(stacks) and stacks[0]["StackStatus"] in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What is deployed on the local cloud, by the names of the stacks' outputs."""
+
+    endpoint_url: str
+    outputs: dict[str, str]
+
+    @classmethod
+    def read(cls, aws: LocalAws) -> Deployment | None:
+        """Return what is deployed, or None if nothing is."""
+        cloudformation: CloudFormationClient = aws.client("cloudformation")
+        outputs = {
+            output["OutputKey"]: output["OutputValue"]
+            for page in cloudformation.get_paginator("describe_stacks").paginate()
+            for stack in page["Stacks"]
+            if stack["StackName"].startswith(STACK_PREFIX)
+            for output in stack.get("Outputs", [])
+        }
+        return cls(aws.endpoint_url, outputs) if outputs else None
+
+    def __getitem__(self, output: str) -> str:
+        """Return the value of a stack output.
+
+        Raises:
+            DeploymentError: No stack has such an output.
+        """
+        try:
+            return self.outputs[output]
+        except KeyError:
+            raise DeploymentError(
+                f"no deployed stack has the output {output}", hint="run: credit local up"
+            ) from None
+
+    @property
+    def api_url(self) -> str:
+        """The API's base on the local cloud; `/v1/decisions` follows."""
+        api = f"{self['RestApiId']}/{self['RestApiStage']}"
+        return f"{self.endpoint_url}/restapis/{api}/_user_request_"
+
+    @property
+    def token_url(self) -> str:
+        """The token endpoint of the user pool on the local cloud."""
+        return f"{self.endpoint_url}/oauth2/token"
+
+    def resources(self) -> dict[str, str | None]:
+        """Return names and ARNs under the keys that `credit local status --json` shows."""
+        return {
+            "api_url": self.api_url,
+            "token_url": self.token_url,
+            **{name: self.outputs.get(output) for name, output in RESOURCES.items()},
+        }
+
+
+RESOURCES = {
+    "lake_bucket": "LakeBucket",
+    "results_bucket": "ResultsBucket",
+    "models_bucket": "ModelsBucket",
+    "online_store_table": "OnlineStoreTable",
+    "decisions_table": "DecisionsTable",
+    "registry_table": "RegistryTable",
+    "glue_database": "GlueDatabase",
+    "user_pool_id": "UserPoolId",
+    "application_client_id": "ApplicationClientId",
+    "decide_scope": "DecideScope",
+    "scorer_function": "ScorerFunction",
+    "materialization_state_machine": "MaterializationStateMachine",
+    "retraining_state_machine": "RetrainingStateMachine",
+    "alarm_topic": "AlarmTopic",
+    "latency_alarm": "LatencyAlarm",
+}
+"""Keys of `credit local status --json` and the stack outputs they show."""

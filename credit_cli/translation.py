@@ -1,0 +1,36 @@
+"""Errors of the machine, of AWS clients and of Typer, in this command's own words."""
+
+from __future__ import annotations
+
+import errno
+
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as AwsConnectionError
+
+from credit_cli.errors import CliError, UnreachableError, UsageError
+
+SEE_LOG = "its log: .local/cloud.log"
+
+
+def translated(error: Exception) -> CliError | None:
+    """Return an error for a person, or None for one that is a fault of this command."""
+    spoken = getattr(error, "format_message", None)
+    known: CliError | None = None
+    if isinstance(error, CliError):
+        known = error
+    elif spoken is not None:  # Typer's; its base class has no public name
+        known = UsageError(spoken(), hint="see: credit --help")
+    elif isinstance(error, AwsConnectionError | HTTPClientError):
+        known = UnreachableError("the local cloud does not answer", hint=SEE_LOG)
+    elif isinstance(error, ClientError | BotoCoreError):
+        known = CliError(f"the local cloud refused a call: {error}", hint=SEE_LOG)
+    elif isinstance(error, OSError):
+        known = _of_machine(error)
+    return known
+
+
+def _of_machine(error: OSError) -> CliError:
+    if error.errno == errno.ENOSPC:
+        return CliError("the disk is full", hint="make room, then run the command again")
+    where = f": {error.filename}" if error.filename else ""
+    return CliError(f"{error.strerror or error}{where}")

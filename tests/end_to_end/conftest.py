@@ -1,0 +1,132 @@
+"""The local cloud, deployed and filled by the very command that a person types."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from credit_cli import api
+from credit_cli.aws import LocalAws
+from credit_cli.checkout import Checkout
+from credit_cli.deployment import Deployment
+from credit_cli.local_cloud import LocalCloud
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+DEMO_SECONDS = 900
+CREDIT = Path(sys.executable).parent / "credit"
+
+
+@dataclass(frozen=True)
+class Credit:
+    """The `credit` command, run as a person runs it."""
+
+    environment: dict[str, str]
+
+    def __call__(
+        self, *words: str, check: bool = True, stdin: bytes = b""
+    ) -> subprocess.CompletedProcess[bytes]:
+        done = subprocess.run(
+            [str(CREDIT), *words],
+            cwd=Checkout().root,
+            env=self.environment,
+            input=stdin,
+            capture_output=True,
+            timeout=DEMO_SECONDS,
+            check=False,
+        )
+        if check and done.returncode:
+            pytest.fail(f"credit {' '.join(words)}: {done.stderr.decode()}", pytrace=False)
+        return done
+
+    def json(self, *words: str) -> dict[str, Any]:
+        """Return the JSON object that a command prints."""
+        document = json.loads(self(*words, "--json").stdout)
+        assert isinstance(document, dict)
+        return document
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client application with a token of its own."""
+
+    deployment: Deployment
+    token: str
+
+    def __call__(self, application: dict[str, Any], *, token: str | None = None) -> api.Answer:
+        """Post an application, patiently: the local cloud throttles as AWS does."""
+        body = json.dumps(application).encode()
+        answer = self.post(body, token=token)
+        for _ in range(60):
+            if answer.status not in {429, 502, 503, 504}:
+                break
+            answer = self.post(body, token=token)
+        return answer
+
+    def post(self, body: bytes, *, token: str | None = None) -> api.Answer:
+        """Post bytes once."""
+        bearer = self.token if token is None else token
+        return api.request_decision(self.deployment.api_url, bearer, body)
+
+
+def a_free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def credit() -> Iterator[Credit]:
+    """The command, with the local cloud up: the one that runs, else one of the tests' own."""
+    ran_before = LocalCloud(Checkout()).running() is not None
+    environment = dict(os.environ)
+    if not ran_before:
+        environment["CREDIT_LOCAL_PORT"] = str(a_free_port())
+    credit = Credit(environment)
+    yield credit
+    if not ran_before:
+        credit("local", "down")
+
+
+@pytest.fixture(scope="session")
+def demo(credit: Credit) -> dict[str, Any]:
+    """What `credit demo --json` prints when all is there."""
+    return credit.json("demo")
+
+
+@pytest.fixture(scope="session")
+def aws(demo: dict[str, Any]) -> LocalAws:
+    return LocalAws(demo["deployment"]["endpoint_url"])
+
+
+@pytest.fixture(scope="session")
+def deployment(aws: LocalAws) -> Deployment:
+    deployment = Deployment.read(aws)
+    assert deployment is not None
+    return deployment
+
+
+@pytest.fixture(scope="session")
+def client(aws: LocalAws, deployment: Deployment) -> Client:
+    return Client(deployment, api.fetch_token(aws, deployment).access_token)
+
+
+@pytest.fixture
+def an_application() -> Callable[..., dict[str, Any]]:
+    """The example application under an id that no other test run has used."""
+    example: dict[str, Any] = json.loads(Checkout().example_application.read_bytes())
+
+    def build(**changes: Any) -> dict[str, Any]:
+        return example | {"application_id": f"end-to-end-{uuid.uuid4()}"} | changes
+
+    return build

@@ -1,0 +1,80 @@
+"""What the system keeps of an applicant, and what it must not."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_logs import CloudWatchLogsClient
+
+    from credit_cli.aws import LocalAws
+    from credit_cli.deployment import Deployment
+    from tests.end_to_end.conftest import Client
+
+pytestmark = pytest.mark.end_to_end
+
+INCOME = 71_234.56
+"""Found nowhere else, so that finding it tells where it comes from."""
+
+
+@pytest.fixture(scope="module")
+def decided(client: Client) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    def decide(application: dict[str, Any]) -> dict[str, Any]:
+        answer = client(application)
+        assert answer.status == 200
+        return application
+
+    return decide
+
+
+def test_no_table_holds_an_applicants_id(
+    decided: Callable[[dict[str, Any]], dict[str, Any]],
+    an_application: Callable[..., dict[str, Any]],
+    aws: LocalAws,
+    deployment: Deployment,
+) -> None:
+    application = decided(an_application())
+    dynamodb: DynamoDBClient = aws.client("dynamodb")
+
+    for output in ("OnlineStoreTable", "DecisionsTable", "RegistryTable"):
+        kept = [
+            item
+            for page in dynamodb.get_paginator("scan").paginate(TableName=deployment[output])
+            for item in page["Items"]
+        ]
+        assert kept, output
+        assert application["applicant_id"] not in json.dumps(kept), output
+
+
+def test_no_log_holds_an_applicants_id_or_income(
+    decided: Callable[[dict[str, Any]], dict[str, Any]],
+    client: Client,
+    an_application: Callable[..., dict[str, Any]],
+    aws: LocalAws,
+) -> None:
+    application = decided(an_application(annual_income=INCOME))
+    client(application | {"loan_amount": 1_234})
+    client(an_application(annual_income=-INCOME))
+    logs: CloudWatchLogsClient = aws.client("logs")
+
+    groups = [
+        group["logGroupName"]
+        for page in logs.get_paginator("describe_log_groups").paginate()
+        for group in page["logGroups"]
+    ]
+    lines = [
+        event["message"]
+        for group in groups
+        for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group)
+        for event in page["events"]
+    ]
+
+    assert any(application["application_id"] in line for line in lines), "nothing was logged"
+    assert not [line for line in lines if application["applicant_id"] in line]
+    assert not [line for line in lines if "71234" in line]

@@ -1,0 +1,112 @@
+"""Waiting for a state machine, with Step Functions played by a script of statuses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from credit_cli import pipelines
+from credit_cli.aws import LocalAws
+from credit_cli.errors import PipelineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MACHINE = "arn:aws:states:us-east-1:000000000000:stateMachine:credit-local-retraining"
+
+
+@dataclass
+class StepFunctions:
+    """Answers each look at the execution with the next of its answers."""
+
+    answers: list[dict[str, Any]]
+    looks: Iterator[dict[str, Any]] = field(init=False)
+    inputs: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.looks = iter(self.answers)
+
+    def start_execution(self, *, stateMachineArn: str, input: str) -> dict[str, str]:  # noqa: A002, N803 (AWS's names)
+        self.inputs.append(input)
+        return {"executionArn": f"{stateMachineArn}:1"}
+
+    def describe_execution(self, **_: str) -> dict[str, Any]:
+        return next(self.looks)
+
+    def get_execution_history(self, **_: object) -> dict[str, Any]:
+        return {"events": [{}, {"stateEnteredEventDetails": {"name": "Train"}}]}
+
+    def list_executions(self, **_: str) -> dict[str, Any]:
+        return {
+            "executions": [
+                {"executionArn": "old", "stopDate": datetime(2026, 11, 20, tzinfo=UTC)},
+                {"executionArn": "new", "stopDate": datetime(2026, 11, 21, tzinfo=UTC)},
+            ]
+        }
+
+
+@dataclass(frozen=True)
+class Aws(LocalAws):
+    """The local cloud, with that Step Functions."""
+
+    stepfunctions: StepFunctions
+
+    def client(self, service: str) -> StepFunctions:
+        assert service == "stepfunctions"
+        return self.stepfunctions
+
+
+def aws_that_answers(*answers: dict[str, Any]) -> Aws:
+    return Aws("http://127.0.0.1:4566", StepFunctions(list(answers)))
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipelines, "POLL_SECONDS", 0.0)
+
+
+def test_the_output_is_returned_once_it_is_there() -> None:
+    aws = aws_that_answers(
+        {"status": "RUNNING"}, {"status": "SUCCEEDED", "output": '{"version": "v1"}'}
+    )
+    told: list[str] = []
+
+    output = pipelines.run(aws, MACHINE, {"prefix": "p/"}, told.append)
+
+    assert output == {"version": "v1"}
+    assert aws.stepfunctions.inputs == ['{"prefix": "p/"}']
+    assert told == ["Train, 0 s"]
+
+
+def test_a_failure_is_quoted_in_a_line() -> None:
+    aws = aws_that_answers(
+        {"status": "FAILED", "error": "GatesFailed", "cause": "gates failed:\n  calibration"}
+    )
+
+    with pytest.raises(PipelineError) as error:
+        pipelines.run(aws, MACHINE, {})
+
+    assert error.value.message == (
+        "credit-local-retraining: failed GatesFailed gates failed: calibration"
+    )
+
+
+def test_a_failure_without_words_still_names_the_machine() -> None:
+    with pytest.raises(PipelineError, match="credit-local-retraining: timed_out"):
+        pipelines.run(aws_that_answers({"status": "TIMED_OUT"}), MACHINE, {})
+
+
+def test_waiting_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipelines, "LIMIT_SECONDS", 0.0)
+
+    with pytest.raises(PipelineError, match="is not done after 0 minutes"):
+        pipelines.run(aws_that_answers(), MACHINE, {})
+
+
+def test_the_latest_success_is_the_one_that_counts() -> None:
+    aws = aws_that_answers({"status": "SUCCEEDED", "output": '{"files": 6}'})
+
+    assert pipelines.last_success(aws, MACHINE) == {"files": 6}
