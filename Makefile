@@ -42,7 +42,7 @@ check: env  ## Lint, types, import contracts, unit tests and doctests
 	@$(IN_VENV) ruff format --check
 	@$(IN_VENV) mypy
 	@$(IN_VENV) lint-imports
-	@$(IN_VENV) pytest -n 2 tests/unit layers/core/python/credit_core products model_build
+	@$(IN_VENV) pytest -n 2 tests/unit layers/core/python/credit_core products model_build cdk_app credit_cli
 
 lock: env  ## Lock the requirements anew; LOCK_FLAGS=--upgrade raises versions
 	@for name in bootstrap dev cloud; do \

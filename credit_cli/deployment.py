@@ -67,7 +67,12 @@ class CdkCli:
             DeploymentError: The CDK CLI failed.
         """
         output = self._run(
-            ["deploy", "--all", "--require-approval", "never", "--progress", "events"], progress
+            [
+                *("deploy", "--all", "--require-approval", "never", "--progress", "events"),
+                # Without a change set, and stacks that don't need each other at once.
+                *("--method", "direct", "--concurrency", "4"),
+            ],
+            progress,
         )
         found = DEPLOYED.findall(output)
         return Deployed(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from credit_core.adapters.onnx_model import OnnxClassifier
+from credit_core.domain.feature_matrix import with_derived
 from credit_core.domain.model_manifest import Gate
 from credit_core.domain.policy import outcome_of, probability
 from credit_core.domain.product import RiskDirection
@@ -46,7 +47,7 @@ a model trained on resampled classes is off by far more.
 """
 
 LARGEST_DIRECTION_ERROR_LOG_ODDS = 1e-5
-DIRECTION_GRID = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
+DIRECTION_GRID = (0.0, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
 """Quantiles of the training loans between which each directed feature is moved."""
 
 LARGEST_MODEL_BYTES = 20_000_000
@@ -221,9 +222,15 @@ def _calibration(contender: Contender, model: OnnxClassifier) -> Gate:
 
 
 def _directions(contender: Contender, model: OnnxClassifier) -> Gate:
-    rows = _sample(contender.test)
+    """Move each directed feature, and with it what is derived from it, as an applicant would.
+
+    A ratio can undo what its numerator does: a model may take a higher income for a higher risk
+    although its coefficient for income says otherwise.
+    """
+    product, rows = contender.product, _sample(contender.test)
+    base_count = len(product.base_features)
     worst, culprit, checked = 0.0, "none", 0
-    for position, feature in enumerate(contender.product.model_features):
+    for position, feature in enumerate(product.model_features):
         if feature.risk is None:
             continue
         checked += 1
@@ -234,6 +241,8 @@ def _directions(contender: Contender, model: OnnxClassifier) -> Gate:
         grid = np.quantile(known, DIRECTION_GRID).astype(np.float32)
         moved = np.repeat(rows, len(grid), axis=0)
         moved[:, position] = np.tile(grid, len(rows))
+        if position < base_count:
+            moved = with_derived(product, moved[:, :base_count])
         steps = np.diff(model.log_odds(moved).reshape(len(rows), len(grid)), axis=1)
         against = -steps if feature.risk is RiskDirection.INCREASING else steps
         if against.max() > worst:
@@ -243,7 +252,8 @@ def _directions(contender: Contender, model: OnnxClassifier) -> Gate:
         passed=worst <= LARGEST_DIRECTION_ERROR_LOG_ODDS,
         evidence=(
             f"{checked} features with a declared direction of risk, each moved across its range "
-            f"for {len(rows)} loans; largest step the wrong way {worst:.1e} log-odds ({culprit})"
+            f"for {len(rows)} loans, derived features following; largest step the wrong way "
+            f"{worst:.1e} log-odds ({culprit})"
         ),
     )
 

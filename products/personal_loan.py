@@ -6,8 +6,11 @@ a model that sees them repeats that verdict instead of judging, so they are proh
 
 from datetime import timedelta
 
+import numpy as np
+
 from credit_core.domain.product import (
     AdverseActionReason,
+    Column,
     CreditProduct,
     DerivedFeature,
     DType,
@@ -40,7 +43,7 @@ INQUIRIES = AdverseActionReason(
     code="INQUIRIES", text="Number of recent inquiries on your credit report"
 )
 UTILIZATION = AdverseActionReason(
-    code="UTILIZATION", text="Balances are high, or untypical, relative to your credit limits"
+    code="UTILIZATION", text="Proportion of balances to credit limits on your accounts is high"
 )
 NEW_ACCOUNTS = AdverseActionReason(
     code="NEW_ACCOUNTS", text="Number of installment accounts opened recently"
@@ -49,7 +52,7 @@ INSTALLMENT_DEBT = AdverseActionReason(
     code="INSTALLMENT_DEBT", text="Level of debt on installment accounts"
 )
 CREDIT_HISTORY = AdverseActionReason(
-    code="CREDIT_HISTORY", text="Number of installment accounts in your credit history"
+    code="CREDIT_HISTORY", text="Number and size of installment accounts in your credit history"
 )
 REGION = AdverseActionReason(
     code="REGION", text="Conditions of the loan market in your state of residence"
@@ -136,6 +139,7 @@ REQUEST_FEATURES = (
         maximum=10,
         nullable=True,
         adverse_action=EMPLOYMENT,
+        risk=RiskDirection.DECREASING,
     ),
     Feature(
         name="verification_status",
@@ -172,14 +176,30 @@ BUREAU = FeatureView(
             maximum=1_000,
             nullable=True,
             adverse_action=UTILIZATION,
+            risk=RiskDirection.INCREASING,
         ),
         _count(
             "acc_now_delinq", "Accounts past due now", DELINQUENCY, risk=RiskDirection.INCREASING
         ),
         _count("open_il_6m", "Open installment accounts", CREDIT_HISTORY),
-        _count("open_il_12m", "Installment accounts opened in 12 months", NEW_ACCOUNTS),
-        _count("open_il_24m", "Installment accounts opened in 24 months", NEW_ACCOUNTS),
-        _dollars("total_bal_il", "Balance of all installment accounts", INSTALLMENT_DEBT),
+        _count(
+            "open_il_12m",
+            "Installment accounts opened in 12 months",
+            NEW_ACCOUNTS,
+            risk=RiskDirection.INCREASING,
+        ),
+        _count(
+            "open_il_24m",
+            "Installment accounts opened in 24 months",
+            NEW_ACCOUNTS,
+            risk=RiskDirection.INCREASING,
+        ),
+        _dollars(
+            "total_bal_il",
+            "Balance of all installment accounts",
+            INSTALLMENT_DEBT,
+            risk=RiskDirection.INCREASING,
+        ),
         Feature(
             name="all_util",
             description="Balances of all accounts as a share of their limits",
@@ -189,6 +209,7 @@ BUREAU = FeatureView(
             maximum=1_000,
             nullable=True,
             adverse_action=UTILIZATION,
+            risk=RiskDirection.INCREASING,
         ),
         _count(
             "inq_fi",
@@ -200,7 +221,7 @@ BUREAU = FeatureView(
         _dollars("delinq_amnt", "Amount past due now", DELINQUENCY, risk=RiskDirection.INCREASING),
         _count("num_il_tl", "Installment accounts, open and closed", CREDIT_HISTORY),
         _dollars(
-            "total_il_high_credit_limit", "Limits of all installment accounts", INSTALLMENT_DEBT
+            "total_il_high_credit_limit", "Limits of all installment accounts", CREDIT_HISTORY
         ),
     ),
 )
@@ -243,19 +264,27 @@ REGION_MARKET = FeatureView(
     ),
 )
 
+
+def _to_income(amount: Column, annual_income: Column) -> Column:
+    """Return an amount as a share of income; no income counts as one dollar a year.
+
+    Left unknown instead, an applicant without income would be judged as one of average burden.
+    """
+    return amount / np.maximum(annual_income, 1.0)
+
+
 DERIVED_FEATURES = (
     DerivedFeature(
         name="payment_to_income",
-        description="Principal to repay a month as a share of monthly income",
+        description="Principal to repay in a year as a share of annual income",
         dtype=FLOAT,
         unit="ratio",
         minimum=0,
-        maximum=1_000,
-        nullable=True,
+        maximum=10_000_000,
         adverse_action=DEBT_BURDEN,
         risk=RiskDirection.INCREASING,
         inputs=("loan_amount", "term_months", "annual_income"),
-        function=lambda amount, months, income: safe_ratio(amount / months, income / 12),
+        function=lambda amount, months, income: _to_income(amount / months * 12, income),
     ),
     DerivedFeature(
         name="installment_debt_to_income",
@@ -264,20 +293,21 @@ DERIVED_FEATURES = (
         unit="ratio",
         minimum=0,
         maximum=10_000_000,
-        nullable=True,
         adverse_action=DEBT_BURDEN,
+        risk=RiskDirection.INCREASING,
         inputs=("total_bal_il", "annual_income"),
-        function=safe_ratio,
+        function=_to_income,
     ),
     DerivedFeature(
         name="installment_utilization",
-        description="Installment balances as a share of their limits",
+        description="Installment balances as a share of their limits, null without a limit",
         dtype=FLOAT,
         unit="ratio",
         minimum=0,
         maximum=10_000_000,
         nullable=True,
-        adverse_action=INSTALLMENT_DEBT,
+        adverse_action=UTILIZATION,
+        risk=RiskDirection.INCREASING,
         inputs=("total_bal_il", "total_il_high_credit_limit"),
         function=safe_ratio,
     ),

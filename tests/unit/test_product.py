@@ -133,11 +133,20 @@ def matrix_of(**changes: object) -> dict[str, float]:
 
 
 def test_unknown_numbers_become_nan_and_unknown_categories_minus_one() -> None:
-    row = matrix_of(employment_years=None, verification_status=None, annual_income=0.0)
+    row = matrix_of(
+        employment_years=None, verification_status=None, total_il_high_credit_limit=0.0
+    )
 
     assert np.isnan(row["employment_years"])
     assert row["verification_status"] == -1
-    assert np.isnan(row["payment_to_income"])
+    assert np.isnan(row["installment_utilization"])
+
+
+def test_no_income_is_the_heaviest_burden_and_not_an_unknown_one() -> None:
+    without, low = matrix_of(annual_income=0.0), matrix_of(annual_income=100.0)
+
+    assert without["payment_to_income"] > low["payment_to_income"]
+    assert without["installment_debt_to_income"] > low["installment_debt_to_income"]
 
 
 def test_a_row_scored_alone_equals_the_same_row_in_a_table() -> None:

@@ -46,11 +46,18 @@ def feature_matrix(
     Raises:
         KeyError: A base feature has no column.
     """
-    encoded = {
-        feature.name: encode(feature, columns[feature.name]) for feature in product.base_features
-    }
+    base = np.column_stack(
+        [encode(feature, columns[feature.name]) for feature in product.base_features]
+    )
+    return with_derived(product, base)
+
+
+def with_derived(product: CreditProduct, base: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return the model input for encoded base features, (n, B) to (n, G)."""
+    positions = {feature.name: index for index, feature in enumerate(product.base_features)}
+    wide = base.astype(np.float64)
     derived = [
-        feature.function(*(encoded[name] for name in feature.inputs))
+        feature.function(*(wide[:, positions[name]] for name in feature.inputs))
         for feature in product.derived_features
     ]
-    return np.column_stack([*encoded.values(), *derived]).astype(np.float32)
+    return np.column_stack([wide, *derived]).astype(np.float32)

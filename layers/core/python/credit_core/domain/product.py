@@ -65,7 +65,8 @@ class Feature:
     """One input of the model, as sent in a request or stored in a feature view.
 
     ``minimum`` and ``maximum`` are inclusive and in ``unit``. A ``nullable`` feature may be
-    unknown; the model sees NaN, or no category at all.
+    unknown; the model sees NaN, or no category at all. ``risk`` is the direction of the whole
+    effect on the probability of default, what derived features make of the value included.
     """
 
     name: str
