@@ -149,8 +149,12 @@ def deployment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
 
 
 def call(function: Any, body: str | None, *, encoded: bool = False) -> dict[str, Any]:
-    event = {"body": body, "isBase64Encoded": encoded}
-    response: dict[str, Any] = function.handler(event, SimpleNamespace(aws_request_id="request-1"))
+    event = {
+        "body": body,
+        "isBase64Encoded": encoded,
+        "requestContext": {"requestId": "request-1"},
+    }
+    response: dict[str, Any] = function.handler(event, SimpleNamespace(aws_request_id="lambda-1"))
     return response
 
 

@@ -133,9 +133,7 @@ def matrix_of(**changes: object) -> dict[str, float]:
 
 
 def test_unknown_numbers_become_nan_and_unknown_categories_minus_one() -> None:
-    row = matrix_of(
-        employment_years=None, verification_status=None, total_il_high_credit_limit=0.0
-    )
+    row = matrix_of(employment_years=None, verification_status=None, total_il_high_credit_limit=0.0)
 
     assert np.isnan(row["employment_years"])
     assert row["verification_status"] == -1
