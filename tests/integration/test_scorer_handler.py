@@ -15,13 +15,13 @@ import boto3
 import numpy as np
 import pytest
 from moto import mock_aws
-from onnx import TensorProto, helper, numpy_helper
 
 from credit_core.adapters.clients import entity_key_secret
 from credit_core.domain.model_manifest import manifest_key, model_key
 from credit_core.domain.online_store import recency
 from credit_core.settings import ScorerSettings
 from tests.builders import PRODUCT, SECRET, a_body, a_manifest, a_pointer, features_of, key_of
+from tests.builders_onnx import a_linear_onnx
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,25 +44,9 @@ SETTINGS = ScorerSettings(
 )
 
 
-def a_linear_onnx(*, intercept: float = -3.0) -> bytes:
-    """Return a logistic model on the loan amount: 0.1 log-odds for each 1,000 USD."""
-    names = [feature.name for feature in PRODUCT.model_features]
-    weights = np.zeros((len(names), 2), dtype=np.float32)
-    weights[names.index("loan_amount")] = (-0.5e-4, 0.5e-4)
-    bias = np.array([-intercept / 2, intercept / 2], dtype=np.float32)
-    graph = helper.make_graph(
-        [
-            helper.make_node("Gemm", ["features", "weights", "bias"], ["scores"]),
-            helper.make_node("Softmax", ["scores"], ["probabilities"]),
-        ],
-        "linear",
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, len(names)])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, 2])],
-        [numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(bias, "bias")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
-    body: bytes = model.SerializeToString()
-    return body
+def a_model_on_the_amount(*, intercept: float = -3.0) -> bytes:
+    """Return a model that takes 0.1 log-odds for each 1,000 USD."""
+    return a_linear_onnx(intercept=intercept, loan_amount=1e-4)
 
 
 class Deployment:
@@ -162,7 +146,7 @@ def test_an_application_is_decided_with_exact_reasons_and_a_receipt(
     deployment: Deployment,
 ) -> None:
     deployment.materialize()
-    deployment.promote(a_linear_onnx(intercept=-3.0))
+    deployment.promote(a_model_on_the_amount(intercept=-3.0))
 
     response = call(deployment.start(), a_body(loan_amount=10_000))
 
@@ -181,7 +165,7 @@ def test_an_application_is_decided_with_exact_reasons_and_a_receipt(
 
 def test_a_repeated_call_answers_the_stored_text_and_says_so(deployment: Deployment) -> None:
     deployment.materialize()
-    deployment.promote(a_linear_onnx())
+    deployment.promote(a_model_on_the_amount())
     function = deployment.start()
 
     first = call(function, a_body())
@@ -199,7 +183,7 @@ def test_refusals_are_problem_documents(
     deployment: Deployment, changes: dict[str, object], status: int
 ) -> None:
     deployment.materialize()
-    deployment.promote(a_linear_onnx())
+    deployment.promote(a_model_on_the_amount())
     function = deployment.start()
     call(function, a_body())
 
@@ -217,7 +201,7 @@ def test_the_first_champion_is_found_by_a_function_that_started_without_one(
     function = deployment.start()
     without = json.loads(call(function, a_body(application_id="before"))["body"])
 
-    deployment.promote(a_linear_onnx())
+    deployment.promote(a_model_on_the_amount())
 
     after = json.loads(call(function, a_body(application_id="after"))["body"])
     assert without["cause"]["code"] == "model_unavailable"
@@ -228,7 +212,7 @@ def test_an_artifact_with_one_flipped_bit_is_never_served(
     deployment: Deployment, capsys: pytest.CaptureFixture[str]
 ) -> None:
     deployment.materialize()
-    deployment.promote(a_linear_onnx(), corrupt=True)
+    deployment.promote(a_model_on_the_amount(), corrupt=True)
 
     document = json.loads(call(deployment.start(), a_body())["body"])
 
@@ -238,7 +222,7 @@ def test_an_artifact_with_one_flipped_bit_is_never_served(
 
 def test_a_lost_decisions_table_is_503_and_no_decision(deployment: Deployment) -> None:
     deployment.materialize()
-    deployment.promote(a_linear_onnx())
+    deployment.promote(a_model_on_the_amount())
     function = deployment.start()
     function.settings.__dict__["deadline_ms"] = 50
     deployment.dynamodb.delete_table(TableName="decisions")
@@ -253,7 +237,7 @@ def test_logs_and_metrics_hold_no_value_of_the_applicant(
     deployment: Deployment, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     deployment.materialize()
-    deployment.promote(a_linear_onnx())
+    deployment.promote(a_model_on_the_amount())
     function = deployment.start()
 
     call(function, a_body(annual_income=61_234.5, applicant_id="canary-applicant"))

@@ -17,6 +17,7 @@ from model_build.onnx_export import to_onnx
 from model_build.train import reference_applicant
 from model_build.training_set import LoanSet, split_out_of_time
 from tests.builders import PRODUCT
+from tests.builders_onnx import a_linear_onnx
 from tests.builders_training import some_loans
 
 if TYPE_CHECKING:
@@ -145,6 +146,19 @@ def test_a_model_against_a_declared_direction_is_stopped(healthy: Contender) -> 
     found = failures(replace(healthy, onnx=with_coefficients_scaled(healthy.onnx, -1.0)))
 
     assert "largest step the wrong way" in found["directions"]
+
+
+def test_a_ratio_that_undoes_a_declared_direction_is_stopped(healthy: Contender) -> None:
+    """Each coefficient has its right sign; a higher income still raises the risk."""
+    undirected = replace(
+        PRODUCT,
+        derived_features=tuple(replace(feature, risk=None) for feature in PRODUCT.derived_features),
+    )
+    model = a_linear_onnx(annual_income=-1e-9, installment_debt_to_income=-0.5)
+
+    found = failures(replace(healthy, product=undirected, onnx=model))
+
+    assert "annual_income" in found["directions"]
 
 
 def test_too_little_data_is_stopped_with_its_counts() -> None:
