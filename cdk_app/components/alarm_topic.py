@@ -45,7 +45,7 @@ class AlarmTopic(Construct):
         self.topic = sns.Topic(
             self,
             "Topic",
-            display_name=f"Credit decisions ({stage.name})",
+            display_name=f"Credit decisions {stage.name}",
             master_key=key,
             enforce_ssl=True,
         )

@@ -53,8 +53,8 @@ class Catalog(Construct):
                 name=self.database_name, description="History of applications and features"
             ),
         )
-        # What the model must never see lies in the lake all the same; no query names it.
-        prohibited = {unwanted.name: "string" for unwanted in product.prohibited}
+        # What the model must never see lies in the lake all the same, but not in the catalog: its
+        # types are not stated anywhere, and Athena fails on a column of another type than its file.
         self._table(
             "Applications",
             product.applications_table,
@@ -65,7 +65,6 @@ class Catalog(Construct):
                 **WHEN,
                 **feature_columns(product.request_features),
                 product.label.name: "bigint",
-                **prohibited,
             },
         )
         for view in product.feature_views:

@@ -37,7 +37,14 @@ class DataKey(Construct):
             iam.PolicyStatement(
                 sid="LogGroupsOfThisStage",
                 principals=[iam.ServicePrincipal(f"logs.{Aws.REGION}.{Aws.URL_SUFFIX}")],
-                actions=["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*"],
+                # Source: CloudWatch Logs User Guide, "Encrypt log data using AWS KMS".
+                actions=[
+                    "kms:Decrypt",
+                    "kms:DescribeKey",
+                    "kms:Encrypt",
+                    "kms:GenerateDataKey*",
+                    "kms:ReEncrypt*",
+                ],
                 resources=["*"],
                 conditions={
                     "ArnLike": {

@@ -17,6 +17,8 @@ MANAGED_RULES = (
     "AWSManagedRulesKnownBadInputsRuleSet",
     "AWSManagedRulesCommonRuleSet",
 )
+OVERRULED = {"AWSManagedRulesCommonRuleSet": ("SizeRestrictions_BODY",)}
+"""Rules that only count: AWS's blocks bodies of more than 8 KB, the stage states its own limit."""
 
 
 def visibility(name: str) -> wafv2.CfnWebACL.VisibilityConfigProperty:
@@ -70,7 +72,15 @@ class ApiFirewall(Construct):
                 statement=wafv2.CfnWebACL.StatementProperty(
                     managed_rule_group_statement=(
                         wafv2.CfnWebACL.ManagedRuleGroupStatementProperty(
-                            vendor_name="AWS", name=name
+                            vendor_name="AWS",
+                            name=name,
+                            rule_action_overrides=[
+                                wafv2.CfnWebACL.RuleActionOverrideProperty(
+                                    name=rule,
+                                    action_to_use=wafv2.CfnWebACL.RuleActionProperty(count={}),
+                                )
+                                for rule in OVERRULED.get(name, ())
+                            ],
                         )
                     )
                 ),

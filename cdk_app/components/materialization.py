@@ -56,6 +56,8 @@ class FeatureMaterialization(Construct):
         )
         may = function.role
         may.allow_objects("s3:GetObject", bucket=lake, prefix=f"{product.name}/features/")
+        # Who may not list is told "access denied" of a file that is not there.
+        may.allow("s3:ListBucket", on=[lake.bucket_arn])
         # PartiQL is what lets many conditional writes share a request.
         may.allow("dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate", on=[table.table_arn])
         may.allow_objects("s3:PutObject", bucket=results, prefix="rejected/")

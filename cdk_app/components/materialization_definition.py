@@ -111,7 +111,7 @@ def _one_file(function_arn: str, timeout_seconds: int) -> dict[str, Any]:
                 "Output": {count: f"{{% $states.result.Payload.{count} %}}" for count in counts},
                 "End": True,
             },
-            "FileFailed": {"Type": "Succeed", "QueryLanguage": "JSONata"},
+            "FileFailed": {"Type": "Succeed"},
         },
     }
 

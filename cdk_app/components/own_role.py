@@ -17,8 +17,20 @@ if TYPE_CHECKING:
     from constructs import Construct
 
 WILDCARD = "AwsSolutions-IAM5"
-READ_AND_WRITE = ("kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey")
-"""What DynamoDB and S3 ask of KMS in the name of whoever reads and writes encrypted data."""
+READ_AND_WRITE = (
+    "kms:Decrypt",
+    "kms:DescribeKey",
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "kms:GenerateDataKeyWithoutPlaintext",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+)
+"""What DynamoDB and S3 ask of KMS in the name of whoever reads and writes encrypted data.
+
+Source: Amazon DynamoDB Developer Guide, "Authorizing use of your KMS key": the least it states,
+without the grant, which only whoever creates a table needs.
+"""
 
 
 class OwnRole(iam.Role):

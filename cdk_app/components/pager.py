@@ -38,6 +38,8 @@ class Pager(Construct):
         patience: Patience | None = None,
     ) -> cloudwatch.Alarm:
         """Page when the metric lies above a value; without ``patience``, at the first time."""
+        # CloudWatch refuses a word on low samples for any statistic that is no percentile.
+        low_samples = patience if statistic.startswith("p") else None
         alarm = cloudwatch.Alarm(
             self,
             name,
@@ -57,7 +59,9 @@ class Pager(Construct):
             # No traffic is no slow traffic.
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
             evaluate_low_sample_count_percentile=(
-                ("evaluate" if patience.evaluate_low_samples else "ignore") if patience else None
+                ("evaluate" if low_samples.evaluate_low_samples else "ignore")
+                if low_samples
+                else None
             ),
         )
         alarm.add_alarm_action(self._action)

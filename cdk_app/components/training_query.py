@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from credit_core.domain.product import CreditProduct
 
 RESULTS_PREFIX = "training-sets/"
+CATALOG = "AwsDataCatalog"
+"""Athena's name for the account's Glue catalog."""
 
 
 class TrainingQuery(Construct):
@@ -60,6 +62,23 @@ class TrainingQuery(Construct):
             on=[arn(service="athena", resource="workgroup", resource_name=self.workgroup)],
         )
         may.allow(
+            "athena:GetDataCatalog",
+            on=[arn(service="athena", resource="datacatalog", resource_name=CATALOG)],
+        )
+        # Whatever a query reads, Athena looks up the account's database `default` first, and makes
+        # it where there is none.
+        # Source: Athena User Guide, "Configure access to databases and tables in the AWS Glue Data
+        # Catalog".
+        may.allow(
+            "glue:CreateDatabase",
+            "glue:GetDatabase",
+            "glue:GetDatabases",
+            on=[
+                arn(service="glue", resource="catalog"),
+                arn(service="glue", resource="database", resource_name="default"),
+            ],
+        )
+        may.allow(
             "glue:GetDatabase",
             "glue:GetPartitions",
             "glue:GetTable",
@@ -82,4 +101,5 @@ class TrainingQuery(Construct):
             prefix=RESULTS_PREFIX,
         )
         may.allow("s3:GetBucketLocation", "s3:ListBucket", on=[lake.bucket_arn, results.bucket_arn])
+        may.allow("s3:ListBucketMultipartUploads", on=[results.bucket_arn])
         may.allow_key(self._storage.key, through=("s3",))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import ArnFormat, Aws, Stack
+from aws_cdk import ArnFormat, Aws, Fn, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as stepfunctions
@@ -71,11 +71,14 @@ class Workflow(Construct):
     ) -> None:
         super().__init__(scope, id_)
         self.name = f"credit-{stage.name}-{name}"
+        # Digits of the stack's own id. A log that is retained keeps its name, and without these a
+        # stack that failed at first, or was deleted, could not be deployed again.
+        incarnation = Fn.select(0, Fn.split("-", Fn.select(2, Fn.split("/", Aws.STACK_ID))))
         log_group = logs.LogGroup(
             self,
             "Logs",
             # Under this prefix the log needs no entry in the account's one resource policy.
-            log_group_name=f"/aws/vendedlogs/states/{self.name}",
+            log_group_name=f"/aws/vendedlogs/states/{self.name}-{incarnation}",
             encryption_key=key,
             retention=stage.log_retention,
             removal_policy=stage.removal,

@@ -57,6 +57,10 @@ class Deployment:
                 return self.text(output["Value"], owner)
             case {"Fn::Join": [str(glue), [*parts]]}:
                 return glue.join(self.text(part, stack) for part in parts)
+            case {"Fn::Select": [int(index), {"Fn::Split": [str(separator), split]}]}:
+                parts = self.text(split, stack).split(separator)
+                # Of a value that AWS fills in there is nothing to split yet.
+                return parts[index] if len(parts) > index else f"{parts[-1]}[{index}]"
         raise AssertionError(f"cannot read {value}")
 
     def texts(self, value: Any, stack: str) -> list[str]:

@@ -80,6 +80,9 @@ def test_the_data_key_serves_every_log_group_of_the_stage(deployment: Deployment
         for pattern in patterns
     )
 
+    assert {"kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"} <= set(
+        statement["Action"]
+    )
     for path, group in deployment.of_type(LOGS).items():
         # CloudFormation names what has no name after its stack.
         generated = f"credit-{deployment.stage.name}-{path}"

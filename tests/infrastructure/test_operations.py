@@ -64,6 +64,13 @@ def test_a_small_lender_is_paged_too(deployment: Deployment) -> None:
         assert alarm["EvaluateLowSampleCountPercentile"] == "evaluate"
 
 
+def test_low_samples_are_a_matter_of_percentiles_only(deployment: Deployment) -> None:
+    """CloudWatch refuses an alarm on a sum that says what to do with them."""
+    for path, alarm in deployment.of_type(ALARM).items():
+        is_percentile = "ExtendedStatistic" in properties(alarm)
+        assert ("EvaluateLowSampleCountPercentile" in properties(alarm)) is is_percentile, path
+
+
 def test_one_slow_request_wakes_nobody_in_prod(prod: Deployment) -> None:
     alarm = properties(prod.at(SCORER_LATENCY, ALARM))
 

@@ -18,9 +18,13 @@ SCORER = "scoring/Scorer/Scorer/Role"
 API_LOGS = "scoring/Api/RestApi/CloudWatchRole"
 
 KEY = "storage/Data/Key"
+# The least that AWS states for principals that use a table under a customer's key.
 USE_OF_KEY = {
     action: {KEY}
-    for action in ("kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey")
+    for action in (
+        *("kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"),
+        *("kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo"),
+    )
 }
 SECRET = "storage/EntityKey/Secret"
 LAKE, MODELS, RESULTS = (f"storage/Buckets/{name}" for name in ("Lake", "Models", "Results"))
@@ -64,6 +68,8 @@ def expected(stage: str, *, tracing: bool) -> dict[str, Permissions]:
         f"{glue}:database/credit_{stage}",
         *(f"{glue}:table/credit_{stage}/personal_loan_{table}" for table in tables),
     }
+    # Athena looks up this database first, whatever a query reads, and makes it if need be.
+    default_database = {f"{glue}:catalog", f"{glue}:database/default"}
     training_sets = f"{RESULTS}/training-sets/*"
     models = f"{MODELS}/personal_loan/*"
     return {
@@ -83,6 +89,7 @@ def expected(stage: str, *, tracing: bool) -> dict[str, Permissions]:
                 "dynamodb:PartiQLInsert": {ONLINE_STORE},
                 "dynamodb:PartiQLUpdate": {ONLINE_STORE},
                 "s3:GetObject": {f"{LAKE}/personal_loan/features/*"},
+                "s3:ListBucket": {LAKE},
                 "s3:PutObject": {f"{RESULTS}/rejected/*"},
                 "secretsmanager:GetSecretValue": {SECRET},
                 **USE_OF_KEY,
@@ -130,11 +137,17 @@ def expected(stage: str, *, tracing: bool) -> dict[str, Permissions]:
                     ),
                     workgroup,
                 ),
-                **dict.fromkeys(
-                    ("glue:GetDatabase", "glue:GetPartitions", "glue:GetTable"), catalog
-                ),
+                "athena:GetDataCatalog": {
+                    f"arn:<Partition>:athena:{HERE}:datacatalog/AwsDataCatalog"
+                },
+                "glue:CreateDatabase": default_database,
+                "glue:GetDatabase": catalog | default_database,
+                "glue:GetDatabases": default_database,
+                "glue:GetPartitions": catalog,
+                "glue:GetTable": catalog,
                 "s3:GetBucketLocation": {LAKE, RESULTS},
                 "s3:ListBucket": {LAKE, RESULTS},
+                "s3:ListBucketMultipartUploads": {RESULTS},
                 "s3:GetObject": {f"{LAKE}/personal_loan/*", training_sets},
                 "s3:PutObject": {training_sets},
                 "s3:AbortMultipartUpload": {training_sets},

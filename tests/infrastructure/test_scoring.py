@@ -162,6 +162,32 @@ def test_prod_has_a_firewall_before_its_api(prod: Deployment) -> None:
     assert firewall["VisibilityConfig"]["SampledRequestsEnabled"] is False
 
 
+def test_the_firewall_has_one_limit_for_bodies(prod: Deployment) -> None:
+    """AWS's common rules would block a body of more than 8 KB, which the scorer accepts."""
+    (firewall,) = map(properties, prod.of_type("AWS::WAFv2::WebACL").values())
+    managed = {
+        rule["Name"]: rule["Statement"]["ManagedRuleGroupStatement"]
+        for rule in firewall["Rules"]
+        if "ManagedRuleGroupStatement" in rule["Statement"]
+    }
+
+    overruled = {name: rules.get("RuleActionOverrides", []) for name, rules in managed.items()}
+
+    assert overruled.pop("AWSManagedRulesCommonRuleSet") == [
+        {"Name": "SizeRestrictions_BODY", "ActionToUse": {"Count": {}}}
+    ]
+    assert not any(overruled.values())
+
+
+def test_other_apis_of_the_account_keep_their_logs_when_this_one_goes(
+    deployment: Deployment,
+) -> None:
+    role = deployment.at("scoring/Api/RestApi/CloudWatchRole", "AWS::IAM::Role")
+    (account,) = deployment.of_type("AWS::ApiGateway::Account").values()
+
+    assert role["DeletionPolicy"] == account["DeletionPolicy"] == "Retain"
+
+
 def test_the_scorer_runs_on_the_machine_that_its_layers_are_built_for(
     deployment: Deployment,
 ) -> None:

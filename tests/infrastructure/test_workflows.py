@@ -4,6 +4,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cfnlint import api as cfnlint  # type: ignore[import-untyped]  # it ships no types
 
 from credit_core.domain.point_in_time import training_set_sql
 from credit_core.domain.product import load_product
@@ -36,6 +37,23 @@ def states(machine: dict[str, Any]) -> Iterator[tuple[str, State]]:
         yield name, state
         if "ItemProcessor" in state:
             yield from states(state["ItemProcessor"])
+
+
+@pytest.mark.parametrize("path", [MATERIALIZATION, RETRAINING])
+def test_each_state_has_only_fields_of_its_query_language(prod: Deployment, path: str) -> None:
+    """In the template the definition is text with references, which cfn-lint doesn't look into."""
+    machine = {
+        "Type": "AWS::StepFunctions::StateMachine",
+        "Properties": {
+            "RoleArn": "arn:aws:iam::111122223333:role/workflow",
+            "Definition": definition(prod, path),
+        },
+    }
+    template = json.dumps({"Resources": {"Machine": machine}}).replace("<Partition>", "aws")
+
+    found = cfnlint.lint(template, regions=["us-east-1"])
+
+    assert [str(match) for match in found] == []
 
 
 @pytest.mark.parametrize("path", [MATERIALIZATION, RETRAINING])
@@ -146,6 +164,14 @@ def test_workflows_leave_a_log_without_data(deployment: Deployment) -> None:
         logging = properties(machine)["LoggingConfiguration"]
         assert logging["Level"] == "ALL"
         assert logging["IncludeExecutionData"] is False
+
+
+def test_a_log_that_was_retained_is_in_no_later_stacks_way(deployment: Deployment) -> None:
+    for path, group in deployment.of_type("AWS::Logs::LogGroup").items():
+        if path.endswith("/Workflow/Logs"):
+            name = deployment.text(properties(group)["LogGroupName"], stack_of(path))
+            assert name.startswith(f"/aws/vendedlogs/states/credit-{deployment.stage.name}-")
+            assert "<StackId>" in name
 
 
 def test_training_sets_are_encrypted_whatever_the_caller_asks(deployment: Deployment) -> None:
