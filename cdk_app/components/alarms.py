@@ -65,6 +65,14 @@ class ScoringAlarms(Construct):
             dimensions=live,
         )
         pager.page(
+            "ApiServerErrors",
+            description="The API answered 5xx: clients got no decision. A 503 is the scorer's own "
+            "word for a receipt that could not be written; look at the decisions table first.",
+            namespace="AWS/ApiGateway",
+            metric="5XXError",
+            dimensions={"ApiName": api.name, "Stage": api.stage_name},
+        )
+        pager.page(
             "ScorerThrottles",
             description="Lambda turned requests to the scorer away: the account's or the "
             "function's concurrency is used up.",

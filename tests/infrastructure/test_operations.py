@@ -58,6 +58,15 @@ def test_p99_above_the_budget_pages(
     assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
 
 
+def test_an_answer_of_503_pages_although_the_function_did_not_fail(deployment: Deployment) -> None:
+    """The scorer answers faults itself, so that Lambda counts no error."""
+    alarm = properties(deployment.at("operations/Pager/ApiServerErrors", ALARM))
+
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/ApiGateway", "5XXError")
+    assert (alarm["Statistic"], alarm["Threshold"]) == ("Sum", 0)
+    assert {dimension["Name"] for dimension in alarm["Dimensions"]} == {"ApiName", "Stage"}
+
+
 def test_a_small_lender_is_paged_too(deployment: Deployment) -> None:
     for path in (SCORER_LATENCY, API_LATENCY):
         alarm = properties(deployment.at(path, ALARM))
