@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import time
 import urllib.error
@@ -11,7 +12,7 @@ import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from credit_cli.errors import RefusedError, UnreachableError
+from credit_cli.errors import RefusedError, UnreachableError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,11 +63,19 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
     """Send a request and return the answer, whatever its status.
 
     Raises:
-        UnreachableError: Nothing answers there.
+        UnreachableError: Nothing answers there, or it is no address.
+        UsageError: A header's value cannot be sent.
     """
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, a bracket too few
+        valid = False
+    if not valid or not url.isascii() or any(character <= " " for character in url):
         raise UnreachableError(f"{url!r} is not an http(s) address")
+    for name, value in headers.items():
+        if not (value.isascii() and value.isprintable()):
+            raise UsageError(f"the {name} header can't hold that: a token is printable ASCII")
     # This machine is never behind a proxy.
     handlers = [urllib.request.ProxyHandler({})] if parts.hostname == "127.0.0.1" else []
     opener = urllib.request.build_opener(*handlers)
@@ -82,7 +91,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         with error:
             content = error.read()
         return Answer(error.code, dict(error.headers), content, time.monotonic() - started)
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         raise UnreachableError(f"nothing answers at {parts.netloc}: {reason}") from None
 

@@ -198,13 +198,13 @@ def start(cloud: LocalCloud, port: int, step: Step) -> RunningCloud:
 
 
 def materialize(aws: LocalAws, deployment: Deployment, step: Step, *, anew: bool) -> dict[str, Any]:
-    """Run the materialization, unless it ran and nothing has come since.
+    """Run the materialization, unless it succeeded last time and nothing has come since.
 
     Raises:
         PipelineError: It failed.
     """
     state_machine = deployment["MaterializationStateMachine"]
-    counts = None if anew else pipelines.last_success(aws, state_machine)
+    counts = None if anew else pipelines.output_of_latest(aws, state_machine)
     kept = counts is not None
     if counts is None:
         counts = pipelines.run(aws, state_machine, {"prefix": f"{PRODUCT}/features/"}, step.update)

@@ -254,6 +254,8 @@ def read_application(file: str) -> bytes:
         document = json.loads(body)
     except ValueError as error:
         raise UsageError(f"{file} is not JSON: {error}") from None
+    except RecursionError:
+        raise UsageError(f"{file} is not JSON: it is nested too deeply") from None
     if not isinstance(document, dict):
         raise UsageError(f"{file} holds no JSON object")
     return body

@@ -30,9 +30,13 @@ FLOAT, INTEGER, CATEGORY = DType.FLOAT, DType.INTEGER, DType.CATEGORY
 AMOUNT = AdverseActionReason(
     code="AMOUNT", text="The amount requested is high for the term you asked for"
 )
-TERM = AdverseActionReason(code="TERM", text="The repayment term requested is long")
+TERM = AdverseActionReason(code="TERM", text="The repayment term requested")
 INCOME = AdverseActionReason(code="INCOME", text="Income is insufficient for the amount requested")
-EMPLOYMENT = AdverseActionReason(code="EMPLOYMENT", text="Length of employment")
+EMPLOYMENT = AdverseActionReason(
+    code="EMPLOYMENT",
+    text="Length of employment",
+    text_if_unknown="Length of employment could not be established",
+)
 VERIFICATION = AdverseActionReason(
     code="VERIFICATION", text="The way in which your income was verified"
 )
@@ -43,7 +47,9 @@ INQUIRIES = AdverseActionReason(
     code="INQUIRIES", text="Number of recent inquiries on your credit report"
 )
 UTILIZATION = AdverseActionReason(
-    code="UTILIZATION", text="Proportion of balances to credit limits on your accounts is high"
+    code="UTILIZATION",
+    text="Proportion of balances to credit limits on your accounts is high",
+    text_if_unknown="Your credit report states no limits to compare your balances with",
 )
 NEW_ACCOUNTS = AdverseActionReason(
     code="NEW_ACCOUNTS", text="Number of installment accounts opened recently"

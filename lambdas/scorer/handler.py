@@ -78,7 +78,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, object]:
     """Answer one application. API Gateway's proxy event in, its proxy response out."""
     timer = Stopwatch(deadline_ms=settings.deadline_ms)
     # The id in the API's access log and in the answer's header; a direct call has none.
-    request_id = event.get("requestContext", {}).get("requestId") or context.aws_request_id
+    gateway = event.get("requestContext") or {}
+    request_id = gateway.get("requestId") or context.aws_request_id
     try:
         answer = scorer()(request_body(event), as_of=datetime.now(UTC), timer=timer)
     except Exception as error:  # noqa: BLE001 (the client gets a problem document, never a trace)

@@ -62,7 +62,7 @@ def test_the_champions_quality_is_stated_with_intervals(
 def test_the_retraining_says_what_it_promoted(
     aws: LocalAws, deployment: Deployment, demo: dict[str, Any]
 ) -> None:
-    output = pipelines.last_success(aws, deployment["RetrainingStateMachine"])
+    output = pipelines.output_of_latest(aws, deployment["RetrainingStateMachine"])
 
     assert output is not None
     assert output["version"] == output["champion"] == demo["champion"]["version"]

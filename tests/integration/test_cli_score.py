@@ -34,7 +34,7 @@ DECISION = {
         },
         {
             "code": "TERM",
-            "text": "The repayment term requested is long",
+            "text": "The repayment term requested",
             "feature": "term_months",
             "contribution_log_odds": 0.1,
             "contribution_points": -5.8,
@@ -112,7 +112,7 @@ def test_a_decision_is_told_in_words(
     assert lines == [
         "Declined: probability of default 12.34 %, 512 points",
         "Reasons    -31.2 points  Income is insufficient for the amount requested (annual_income)",
-        "            -5.8 points  The repayment term requested is long (term_months)",
+        "            -5.8 points  The repayment term requested (term_months)",
         "Read      bureau: fresh, 26 hours old, of 2026-11-20T12:00:00Z",
         "Read      region_market: missing",
         "Model     20261121-1 (champion), SHA-256 abababababab…; policy 2026-11-1",
@@ -246,8 +246,34 @@ def test_an_api_that_is_not_there_is_one_line(
     assert shown.count("\n") == 1
 
 
-def test_an_api_address_that_is_none_is_refused(application: Path) -> None:
-    assert score(application, "file:///etc/passwd") == 4
+@pytest.mark.parametrize(
+    "address",
+    [
+        "file:///etc/passwd",
+        "http://127.0.0.1:abc/",
+        "http://[::1",
+        "http://127.0.0.1:9/a b",
+        "http://127.0.0.1:9/ü",
+    ],
+)
+def test_an_api_address_that_is_none_is_refused_in_a_line(
+    application: Path, address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert score(application, address) == 4
+
+    shown = capsys.readouterr().err
+    assert "is not an http(s) address" in shown
+    assert shown.count("\n") == 1
+
+
+@pytest.mark.parametrize("token", ["a\nb", "ü"])
+def test_a_token_that_no_header_can_hold_is_refused_in_a_line(
+    application: Path, api: Api, token: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(["score", str(application), "--api-url", api.url, "--token", token]) == 2
+
+    shown = capsys.readouterr().err
+    assert shown == "error: the Authorization header can't hold that: a token is printable ASCII\n"
 
 
 @pytest.mark.parametrize(
@@ -256,6 +282,7 @@ def test_an_api_address_that_is_none_is_refused(application: Path) -> None:
         ("{", "is not JSON"),
         ("[1]", "holds no JSON object"),
         ("\x00", "is not JSON"),
+        ("[" * 100_000, "is nested too deeply"),
     ],
 )
 def test_a_file_that_is_no_application_is_not_sent(

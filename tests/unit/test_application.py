@@ -96,10 +96,13 @@ def test_a_name_given_twice_is_refused() -> None:
     }
 
 
-def test_an_odd_field_name_is_not_repeated() -> None:
-    assert faults_of(a_body(**{"Zoë Doe " * 20: 1})) == {
-        "(unprintable name)": "is not a field of this product"
-    }
+@pytest.mark.parametrize("name", ["Zoë Doe " * 20, "123-45-6789 Jane Doe", "x" * 65])
+def test_a_field_name_that_may_hold_a_value_is_not_repeated(name: str) -> None:
+    assert faults_of(a_body(**{name: 1})) == {"(unusual name)": "is not a field of this product"}
+
+
+def test_minus_zero_means_zero() -> None:
+    assert read(a_body(annual_income=-0.0)).canonical == read(a_body(annual_income=0)).canonical
 
 
 @given(st.permutations(sorted(AN_APPLICATION)), st.sampled_from([None, 2]))

@@ -25,6 +25,7 @@ class StepFunctions:
     answers: list[dict[str, Any]]
     looks: Iterator[dict[str, Any]] = field(init=False)
     inputs: list[str] = field(default_factory=list)
+    executions: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.looks = iter(self.answers)
@@ -40,12 +41,7 @@ class StepFunctions:
         return {"events": [{}, {"stateEnteredEventDetails": {"name": "Train"}}]}
 
     def list_executions(self, **_: str) -> dict[str, Any]:
-        return {
-            "executions": [
-                {"executionArn": "old", "stopDate": datetime(2026, 11, 20, tzinfo=UTC)},
-                {"executionArn": "new", "stopDate": datetime(2026, 11, 21, tzinfo=UTC)},
-            ]
-        }
+        return {"executions": self.executions}
 
 
 @dataclass(frozen=True)
@@ -106,7 +102,32 @@ def test_waiting_ends(monkeypatch: pytest.MonkeyPatch) -> None:
         pipelines.run(aws_that_answers(), MACHINE, {})
 
 
-def test_the_latest_success_is_the_one_that_counts() -> None:
-    aws = aws_that_answers({"status": "SUCCEEDED", "output": '{"files": 6}'})
+def executions(*, newest: str) -> list[dict[str, Any]]:
+    """Return two executions, the newest of that status listed last."""
+    return [
+        {
+            "executionArn": "old",
+            "status": "SUCCEEDED",
+            "startDate": datetime(2026, 11, 20, tzinfo=UTC),
+        },
+        {"executionArn": "new", "status": newest, "startDate": datetime(2026, 11, 21, tzinfo=UTC)},
+    ]
 
-    assert pipelines.last_success(aws, MACHINE) == {"files": 6}
+
+def test_a_machine_whose_latest_run_succeeded_need_not_run_again() -> None:
+    aws = aws_that_answers({"status": "SUCCEEDED", "output": '{"files": 6}'})
+    aws.stepfunctions.executions = executions(newest="SUCCEEDED")
+
+    assert pipelines.output_of_latest(aws, MACHINE) == {"files": 6}
+
+
+@pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "ABORTED", "RUNNING"])
+def test_a_failed_run_is_not_hidden_by_an_earlier_success(status: str) -> None:
+    aws = aws_that_answers()
+    aws.stepfunctions.executions = executions(newest=status)
+
+    assert pipelines.output_of_latest(aws, MACHINE) is None
+
+
+def test_a_machine_that_never_ran_has_no_output() -> None:
+    assert pipelines.output_of_latest(aws_that_answers(), MACHINE) is None

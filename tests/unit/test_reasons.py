@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from credit_core.domain.feature_matrix import UNKNOWN_CATEGORY
 from credit_core.domain.reasons import (
     adverse_action_reasons,
     efficiency_error,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FEATURES = 4
+KNOWN = np.ones(len(PRODUCT.model_features), dtype=np.float32)
 weights = st.lists(
     st.floats(-3, 3, width=32), min_size=FEATURES * FEATURES, max_size=FEATURES * FEATURES
 )
@@ -87,7 +89,7 @@ def test_reasons_are_the_strongest_of_those_that_raised_the_risk() -> None:
     contributions[names.index("annual_income")] = 0.5
 
     reasons = adverse_action_reasons(
-        PRODUCT.model_features, contributions, points_per_log_odds=50.0, most=4
+        PRODUCT.model_features, KNOWN, contributions, points_per_log_odds=50.0, most=4
     )
 
     assert [(reason.feature, reason.contribution_points) for reason in reasons] == [
@@ -103,17 +105,51 @@ def test_features_that_share_a_reason_give_it_once() -> None:
         contributions[names.index(name)] = contribution
 
     reasons = adverse_action_reasons(
-        PRODUCT.model_features, contributions, points_per_log_odds=1.0, most=4
+        PRODUCT.model_features, KNOWN, contributions, points_per_log_odds=1.0, most=4
     )
 
     assert [reason.feature for reason in reasons] == ["inq_fi", "delinq_2yrs"]
+
+
+def test_an_unknown_value_is_not_called_high() -> None:
+    """What raised the risk is that nobody knows; that is what the applicant is told."""
+    names = [feature.name for feature in PRODUCT.model_features]
+    applicant, contributions = KNOWN.copy(), np.zeros(len(names))
+    for name in ("all_util", "revol_util", "verification_status", "delinq_2yrs"):
+        contributions[names.index(name)] = 0.1
+    applicant[names.index("all_util")] = np.nan
+    applicant[names.index("verification_status")] = UNKNOWN_CATEGORY
+    applicant[names.index("delinq_2yrs")] = np.nan
+
+    reasons = adverse_action_reasons(
+        PRODUCT.model_features, applicant, contributions, points_per_log_odds=1.0, most=4
+    )
+
+    assert {reason.feature: (reason.code, reason.text) for reason in reasons} == {
+        "all_util": (
+            "UTILIZATION_UNKNOWN",
+            "Your credit report states no limits to compare your balances with",
+        ),
+        "revol_util": (
+            "UTILIZATION",
+            "Proportion of balances to credit limits on your accounts is high",
+        ),
+        "verification_status": (
+            "VERIFICATION_UNKNOWN",
+            "Information was missing: Whether and how the income was verified",
+        ),
+        "delinq_2yrs": (
+            "DELINQUENCY_UNKNOWN",
+            "Information was missing: Payments 30 or more days late in two years",
+        ),
+    }
 
 
 def test_there_are_at_most_four_reasons() -> None:
     contributions = np.linspace(1.0, 2.0, len(PRODUCT.model_features))
 
     reasons = adverse_action_reasons(
-        PRODUCT.model_features, contributions, points_per_log_odds=1.0, most=4
+        PRODUCT.model_features, KNOWN, contributions, points_per_log_odds=1.0, most=4
     )
 
     assert len(reasons) == 4

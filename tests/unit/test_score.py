@@ -32,6 +32,7 @@ from tests.builders import (
 )
 
 BUREAU, REGION = PRODUCT.feature_views
+GOOD_FEATURES = stored(BUREAU).features_json
 
 
 def decision_of(**arguments: Any) -> dict[str, Any]:
@@ -104,6 +105,12 @@ def test_a_view_is_fresh_up_to_its_time_to_live_and_no_longer(age: timedelta, st
         stored(BUREAU, delinq_2yrs=True),
         stored(BUREAU, delinq_amnt=1e12),
         stored(BUREAU, surplus=1),
+        stored(BUREAU, delinq_2yrs=10**400),
+        stored(BUREAU, delinq_2yrs=[]),
+        StoredFeatures(stored(BUREAU).recency, "[" * 100_000),
+        StoredFeatures("2026-11-20T09:00:00Z/9999-12-31T23:59:59-23:59", GOOD_FEATURES),
+        StoredFeatures("9999-12-31T23:59:59-23:59/2026-11-20T09:00:00Z", GOOD_FEATURES),
+        StoredFeatures("2026-11-20T09:00:00Z/0001-01-01T00:00:00+23:59", GOOD_FEATURES),
     ],
 )
 def test_a_row_that_is_not_what_its_view_defines_is_referred(row: StoredFeatures) -> None:

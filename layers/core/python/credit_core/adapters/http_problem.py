@@ -32,9 +32,9 @@ class Problem:
     open: bool = False
 
 
-UNEXPECTED = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed; nothing was decided")
+UNEXPECTED = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed; send the same again")
 UNAVAILABLE = Problem(
-    HTTPStatus.SERVICE_UNAVAILABLE, "The decision could not be recorded; nothing was decided"
+    HTTPStatus.SERVICE_UNAVAILABLE, "The decision is not known to be recorded; send the same again"
 )
 
 PROBLEM_OF_ERROR: dict[type[CreditScoringError], Problem] = {

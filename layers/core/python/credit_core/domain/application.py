@@ -72,7 +72,7 @@ class ApplicationReader:
         """
         document = strict_json_object(body)
         try:
-            values = self.schema.model_validate(document).__dict__
+            given = self.schema.model_validate(document).__dict__
         except ValidationError as error:
             raise InvalidApplicationError(
                 [
@@ -80,6 +80,11 @@ class ApplicationReader:
                     for detail in error.errors(include_url=False, include_input=False)
                 ]
             ) from None
+        # -0.0 is 0.0; written out, they would be two different bodies.
+        values: dict[str, Any] = {
+            name: value + 0.0 if isinstance(value, float) else value
+            for name, value in given.items()
+        }
         return Application(
             values["application_id"],
             {name: values[name] for name in self._entity_keys},
@@ -92,7 +97,7 @@ class ApplicationReader:
         message = MESSAGES.get(detail["type"], "is not valid").format(**detail.get("ctx", {}))
         if detail["type"] == "missing" and name in self._nullable:
             message += "; send null if it is unknown"
-        return Fault(_printable(name), message)
+        return Fault(_repeatable(name), message)
 
 
 def strict_json_object(body: str | bytes | None) -> dict[str, object]:
@@ -129,7 +134,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(document) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidApplicationError([Fault(_printable(twice), "is given more than once")])
+        raise InvalidApplicationError([Fault(_repeatable(twice), "is given more than once")])
     return document
 
 
@@ -141,11 +146,11 @@ def _refuse(message: str) -> NoReturn:
     raise InvalidApplicationError([Fault(WHOLE_BODY, message)])
 
 
-def _printable(name: str) -> str:
-    """Return a field's name for an error message; an odd one might smuggle a value in."""
-    if len(name) <= LONGEST_NAME_REPEATED and name.isascii() and name.isprintable():
+def _repeatable(name: str) -> str:
+    """Return a field's name for an error message; one that is no identifier might hold a value."""
+    if len(name) <= LONGEST_NAME_REPEATED and name.isascii() and name.isidentifier():
         return name
-    return "(unprintable name)"
+    return "(unusual name)"
 
 
 def _request_schema(product: CreditProduct) -> type[BaseModel]:

@@ -108,8 +108,13 @@ def row_from_stored(
         event_text, created_text = recency_text.split("/")
         event_timestamp = datetime.fromisoformat(event_text)
         created_timestamp = datetime.fromisoformat(created_text)
+        # In UTC from here on: a date that has none at the ends of the calendar shows now.
+        event_timestamp, created_timestamp = (
+            moment.astimezone(UTC) if moment.tzinfo else moment
+            for moment in (event_timestamp, created_timestamp)
+        )
         features = json.loads(features_json)
-    except ValueError as error:
+    except (ValueError, OverflowError, RecursionError) as error:
         raise MalformedFeaturesError(view.name, type(error).__name__) from None
     if event_timestamp.tzinfo is None or created_timestamp.tzinfo is None:
         raise MalformedFeaturesError(view.name, "a timestamp has no time zone")
@@ -142,7 +147,12 @@ def value_fault(feature: Feature, value: object) -> str | None:
         return None if feature.nullable else "is null"
     if feature.dtype is DType.CATEGORY:
         return None if value in feature.categories else "is none of its categories"
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    # An int is finite, and may be too long for isfinite.
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or (isinstance(value, float) and not math.isfinite(value))
+    ):
         return "is not a finite number"
     if feature.dtype is DType.INTEGER and not isinstance(value, int):
         return "is not an integer"

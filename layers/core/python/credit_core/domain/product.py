@@ -54,10 +54,15 @@ class Unavailable(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class AdverseActionReason:
-    """A reason a lender can state to an applicant. Features may share one."""
+    """A reason a lender can state to an applicant. Features may share one.
+
+    ``text_if_unknown`` is what can be said where the value was not known and that raised the
+    risk; a nullable feature needs it.
+    """
 
     code: str
     text: str
+    text_if_unknown: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +90,8 @@ class Feature:
         found = []
         if not NAME.match(self.name):
             found.append(f"{self.name!r}: names are lower case letters, digits and underscores")
+        if self.nullable and self.adverse_action.text_if_unknown is None:
+            found.append(f"{self.name}: nullable, so its reason needs a text_if_unknown")
         if self.dtype is DType.CATEGORY:
             if len(self.categories) < 2:  # noqa: PLR2004 (one category carries no information)
                 found.append(f"{self.name}: a category needs at least two categories")

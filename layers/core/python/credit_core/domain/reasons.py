@@ -15,10 +15,13 @@ Source: Shapley (1953), applied to the interventional value function with a sing
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from credit_core.domain.feature_matrix import UNKNOWN_CATEGORY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,6 +96,7 @@ def efficiency_error(log_odds: NDArray[np.float64]) -> float:
 
 def adverse_action_reasons(
     features: Sequence[Feature],
+    applicant: NDArray[np.float32],
     contributions: NDArray[np.float64],
     *,
     points_per_log_odds: float,
@@ -101,10 +105,11 @@ def adverse_action_reasons(
     """Return at most ``most`` reasons, the strongest first, each of another code.
 
     Only features that raised the risk count. Where two features share a reason, the stronger
-    one stands for it.
+    one stands for it. A value that was not known is not called high or low: the reason says so.
 
     Args:
         features: The G model features in matrix order.
+        applicant: Model input of the applicant, shape (G,).
         contributions: Log-odds of default per feature, shape (G,).
         points_per_log_odds: Points lost per unit of log-odds of default, > 0.
         most: How many reasons at the most.
@@ -115,13 +120,24 @@ def adverse_action_reasons(
         if contribution <= 0 or len(reasons) == most:
             break
         feature = features[index]
-        reason = feature.adverse_action
-        if reason.code not in reasons:
-            reasons[reason.code] = Reason(
-                reason.code,
-                reason.text,
+        code, text = stated(feature, float(applicant[index]))
+        if code not in reasons:
+            reasons[code] = Reason(
+                code,
+                text,
                 feature.name,
                 contribution,
                 -contribution * points_per_log_odds,
             )
     return tuple(reasons.values())
+
+
+def stated(feature: Feature, value: float) -> tuple[str, str]:
+    """Return code and text of a feature's reason, for a value of the model input."""
+    reason = feature.adverse_action
+    unknown = value == UNKNOWN_CATEGORY if feature.categories else math.isnan(value)
+    if not unknown:
+        return reason.code, reason.text
+    # A view that tolerates nulls can leave any of its features unknown.
+    text = reason.text_if_unknown or f"Information was missing: {feature.description}"
+    return f"{reason.code}_UNKNOWN", text

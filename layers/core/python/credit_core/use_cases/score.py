@@ -43,7 +43,6 @@ from credit_core.domain.reasons import (
 )
 from credit_core.errors import (
     ApplicationConflictError,
-    MalformedFeaturesError,
     ModelOutputError,
     ModelUnavailableError,
 )
@@ -225,6 +224,7 @@ class ScoreApplication:
             points(policy, answer),
             adverse_action_reasons(
                 self._product.model_features,
+                row,
                 pairwise_shapley(log_odds),
                 points_per_log_odds=points_per_log_odds(policy),
                 most=policy.maximum_reasons,
@@ -260,7 +260,7 @@ def serve_view(view: FeatureView, key: str, readout: Readout, *, as_of: datetime
         row = row_from_stored(
             view, key, recency_text=stored.recency, features_json=stored.features_json
         )
-    except MalformedFeaturesError:
+    except Exception:  # noqa: BLE001 (whatever lies in the store, it can do no more than refer)
         return ServedView(FeatureStatus.UNREADABLE)
     age_seconds = (as_of - row.event_timestamp).total_seconds()
     if age_seconds < -CLOCK_SKEW_SECONDS:
