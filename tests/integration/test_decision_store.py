@@ -15,17 +15,12 @@ from credit_core.adapters.stopwatch import Stopwatch
 from credit_core.domain.decision import Receipt
 from credit_core.errors import StoreUnavailableError
 from tests.builders import PRODUCT, a_pointer
+from tests.builders_aws import TABLE_KEYS, create_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mypy_boto3_dynamodb import DynamoDBClient
-
-TABLES = {
-    "online-store": ("entity_key",),
-    "decisions": ("application_id", "record"),
-    "registry": ("product", "record"),
-}
 
 
 @pytest.fixture
@@ -37,18 +32,8 @@ def dynamodb() -> Iterator[DynamoDBClient]:
             aws_access_key_id="testing",
             aws_secret_access_key="testing",
         )
-        for table, keys in TABLES.items():
-            client.create_table(
-                TableName=table,
-                KeySchema=[
-                    {"AttributeName": name, "KeyType": kind}  # type: ignore[typeddict-item]
-                    for name, kind in zip(keys, ("HASH", "RANGE"), strict=False)
-                ],
-                AttributeDefinitions=[
-                    {"AttributeName": name, "AttributeType": "S"} for name in keys
-                ],
-                BillingMode="PAY_PER_REQUEST",
-            )
+        for kind in TABLE_KEYS:
+            create_table(client, kind)
         yield client
 
 

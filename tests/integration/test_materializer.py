@@ -18,6 +18,7 @@ from credit_core.adapters.feature_files import opened, schema_faults
 from credit_core.errors import InvalidFeatureFileError, StoreUnavailableError
 from credit_core.settings import MaterializerSettings
 from tests.builders import PRODUCT, SECRET
+from tests.builders_aws import create_table
 from tests.feature_rows import (
     BUREAU,
     BUREAU_KEY,
@@ -53,12 +54,7 @@ class Materializer:
         self.dynamodb = cloud.client("dynamodb")
         for bucket in (self.settings.lake_bucket, self.settings.results_bucket):
             self.s3.create_bucket(Bucket=bucket)
-        self.dynamodb.create_table(
-            TableName=self.settings.online_store_table,
-            KeySchema=[{"AttributeName": "entity_key", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "entity_key", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_table(self.dynamodb, "online-store", name=self.settings.online_store_table)
         cloud.client("secretsmanager").create_secret(
             Name=self.settings.entity_key_secret, SecretString=SECRET.decode()
         )

@@ -26,6 +26,7 @@ from credit_core.errors import (
 )
 from credit_core.settings import EXAMPLE_ENVIRONMENTS
 from tests.builders import PRODUCT, a_manifest, a_pointer
+from tests.builders_aws import create_table
 from tests.builders_training import as_csv, some_rows
 
 if TYPE_CHECKING:
@@ -81,18 +82,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         dynamodb: DynamoDBClient = boto3.client("dynamodb")
         for bucket in ("models", "results"):
             s3.create_bucket(Bucket=bucket)
-        dynamodb.create_table(
-            TableName="registry",
-            KeySchema=[
-                {"AttributeName": "product", "KeyType": "HASH"},
-                {"AttributeName": "record", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[
-                {"AttributeName": "product", "AttributeType": "S"},
-                {"AttributeName": "record", "AttributeType": "S"},
-            ],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_table(dynamodb, "registry")
         registry = S3DynamoModelRegistry(
             PRODUCT.name,
             s3=s3,

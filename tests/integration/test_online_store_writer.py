@@ -16,6 +16,7 @@ from credit_core.domain.online_store import FeatureRow, row_from_stored
 from credit_core.errors import StoreUnavailableError
 from credit_core.ports import WriteCounts
 from tests.builders import NOW
+from tests.builders_aws import create_table
 from tests.feature_rows import AN_HOUR_AGO, BUREAU, a_feature_row
 
 if TYPE_CHECKING:
@@ -60,12 +61,7 @@ class Store:
         # A hyphen and a reserved word: names must be quoted.
         self.table = f"online-store-table-{uuid.uuid4().hex[:8]}"
         self.pauses: list[float] = []
-        dynamodb.create_table(
-            TableName=self.table,
-            KeySchema=[{"AttributeName": "entity_key", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "entity_key", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_table(dynamodb, "online-store", name=self.table)
         self.writer = self.a_writer(dynamodb)
 
     def a_writer(self, dynamodb: object, *, connections: int = 2) -> PartiqlOnlineStoreWriter:

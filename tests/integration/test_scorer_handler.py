@@ -21,17 +21,13 @@ from credit_core.domain.model_manifest import manifest_key, model_key
 from credit_core.domain.online_store import recency
 from credit_core.settings import ScorerSettings
 from tests.builders import PRODUCT, SECRET, a_body, a_manifest, a_pointer, features_of, key_of
+from tests.builders_aws import TABLE_KEYS, create_table
 from tests.builders_onnx import a_linear_onnx
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HANDLER = Path(__file__).parents[2] / "lambdas" / "scorer" / "handler.py"
-TABLES = {
-    "online-store": ("entity_key",),
-    "decisions": ("application_id", "record"),
-    "registry": ("product", "record"),
-}
 SETTINGS = ScorerSettings(
     product=PRODUCT.name,
     online_store_table="online-store",
@@ -55,18 +51,8 @@ class Deployment:
     def __init__(self) -> None:
         self.dynamodb = boto3.client("dynamodb")
         self.s3 = boto3.client("s3")
-        for table, keys in TABLES.items():
-            self.dynamodb.create_table(
-                TableName=table,
-                KeySchema=[
-                    {"AttributeName": name, "KeyType": kind}  # type: ignore[typeddict-item]
-                    for name, kind in zip(keys, ("HASH", "RANGE"), strict=False)
-                ],
-                AttributeDefinitions=[
-                    {"AttributeName": name, "AttributeType": "S"} for name in keys
-                ],
-                BillingMode="PAY_PER_REQUEST",
-            )
+        for kind in TABLE_KEYS:
+            create_table(self.dynamodb, kind)
         self.s3.create_bucket(Bucket="models")
         boto3.client("secretsmanager").create_secret(
             Name="entity-key", SecretString=SECRET.decode()

@@ -1,0 +1,28 @@
+"""Tables as the CDK app makes them, on moto or on a local cloud."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+TABLE_KEYS = {
+    "online-store": ("entity_key",),
+    "decisions": ("application_id", "record"),
+    "registry": ("product", "record"),
+}
+
+
+def create_table(dynamodb: DynamoDBClient, kind: str, *, name: str | None = None) -> None:
+    """Create the table of that kind, under its kind or under a name of its own."""
+    keys = TABLE_KEYS[kind]
+    dynamodb.create_table(
+        TableName=name or kind,
+        KeySchema=[
+            {"AttributeName": key, "KeyType": role}  # type: ignore[typeddict-item]
+            for key, role in zip(keys, ("HASH", "RANGE"), strict=False)
+        ],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+        BillingMode="PAY_PER_REQUEST",
+    )
