@@ -1,6 +1,6 @@
 """The conditions a model must meet before it may answer an application, each with its evidence.
 
-Comparing with the champion on the same holdout is not among them yet (issue 5).
+Comparing with the champion on the same holdout is not among them yet.
 """
 
 from __future__ import annotations
