@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from credit_cli.errors import DeploymentError
-from credit_core.domain.model_manifest import ModelManifest, RolloutPointer, manifest_key
+from credit_core.domain.model_manifest import (
+    ROLLOUT_RECORD,
+    ModelManifest,
+    RolloutPointer,
+    manifest_key,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -36,7 +41,7 @@ def find_champion(aws: LocalAws, deployment: Deployment, product: str) -> Champi
     dynamodb: DynamoDBClient = aws.client("dynamodb")
     item = dynamodb.get_item(
         TableName=deployment["RegistryTable"],
-        Key={"product": {"S": product}, "record": {"S": "rollout"}},
+        Key={"product": {"S": product}, "record": {"S": ROLLOUT_RECORD}},
         ConsistentRead=True,
     ).get("Item")
     if item is None:

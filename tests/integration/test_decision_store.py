@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 from moto import mock_aws
 
+from credit_core.adapters.clients import may_pass
 from credit_core.adapters.decision_store import DynamoDecisionStore
 from credit_core.adapters.stopwatch import Stopwatch
 from credit_core.domain.decision import Receipt
@@ -203,6 +204,42 @@ def test_a_receipt_that_cannot_be_written_before_the_deadline_is_an_error(faulty
 
     with pytest.raises(StoreUnavailableError, match="InternalServerError"):
         a_store(faulty).write(a_receipt(), timer=Stopwatch(deadline_ms=SOON * 1_000))
+
+
+def test_what_dynamodb_refuses_for_good_is_not_asked_again(
+    dynamodb: DynamoDBClient, faulty: Faulty
+) -> None:
+    """A table that is gone, or a permission: asking on would only use the deadline up."""
+    dynamodb.delete_table(TableName="decisions")
+    store = a_store(faulty)
+
+    readout = read(store)
+    with pytest.raises(StoreUnavailableError, match="ResourceNotFoundException"):
+        store.write(a_receipt(), timer=Stopwatch(deadline_ms=60_000))
+
+    assert readout.unread == frozenset(KEYS)
+    assert faulty.calls == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "passing"),
+    [
+        ("ThrottlingException", 400, True),
+        ("ProvisionedThroughputExceededException", 400, True),
+        ("InternalServerError", 500, True),
+        ("ServiceUnavailable", 503, True),
+        ("AccessDeniedException", 400, False),
+        ("ResourceNotFoundException", 400, False),
+        ("ValidationException", 400, False),
+    ],
+)
+def test_only_errors_that_may_pass_are_tried_again(code: str, status: int, passing: bool) -> None:  # noqa: FBT001 (a parameter of the table)
+    error = ClientError(
+        {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
+        "PutItem",
+    )
+
+    assert may_pass(error) is passing
 
 
 def test_a_pointer_that_cannot_be_read_is_no_pointer(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -17,6 +18,20 @@ if TYPE_CHECKING:
 type AwsError = BotoCoreError | ClientError
 AWS_ERRORS = (BotoCoreError, ClientError)
 """What any call through a boto3 client may raise."""
+
+PASSING_CODES = frozenset(
+    {
+        "InternalServerError",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ThrottlingException",
+        "TransactionConflictException",
+    }
+)
+"""DynamoDB's errors that another try may not meet; all but the first come with status 400.
+
+Source: Amazon DynamoDB Developer Guide, "Error handling with DynamoDB".
+"""
 
 
 def pipeline_config(*, connections: int = 10) -> Config:
@@ -51,6 +66,17 @@ def error_code(error: AwsError) -> str:
     if isinstance(error, ClientError):
         return error.response["Error"]["Code"]
     return type(error).__name__
+
+
+def may_pass(error: AwsError) -> bool:
+    """Whether another try may succeed: no answer came, or the service was busy or broken.
+
+    What it refuses for good (a missing table, a missing permission) it refuses again.
+    """
+    if not isinstance(error, ClientError):
+        return True
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or error_code(error) in PASSING_CODES
 
 
 @cache

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from credit_core.adapters.clients import AWS_ERRORS, error_code
+from credit_core.adapters.clients import AWS_ERRORS, error_code, may_pass
 from credit_core.domain.decision import Receipt
-from credit_core.domain.model_manifest import RolloutPointer
+from credit_core.domain.model_manifest import ROLLOUT_RECORD, RolloutPointer
 from credit_core.errors import StoreUnavailableError
 from credit_core.ports import Readout, StoredFeatures
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from credit_core.ports import Timer
 
 DECISION = "decision"
-ROLLOUT = "rollout"
 SMALLEST_WAIT_SECONDS = 0.002
 RECEIPT_FIELDS = tuple(field.name for field in fields(Receipt))
 
@@ -48,7 +47,7 @@ class DynamoDecisionStore:
         self._online_store = online_store_table
         self._decisions = decisions_table
         self._registry = registry_table
-        self._pointer_key = {"product": {"S": product}, "record": {"S": ROLLOUT}}
+        self._pointer_key = {"product": {"S": product}, "record": {"S": ROLLOUT_RECORD}}
 
     def read(
         self, entity_keys: Sequence[str], *, application_id: str, with_pointer: bool, timer: Timer
@@ -108,9 +107,9 @@ class DynamoDecisionStore:
             except self._dynamodb.exceptions.ConditionalCheckFailedException as error:
                 return _receipt(error.response["Item"])  # type: ignore[typeddict-item]
             except AWS_ERRORS as error:
-                if timer.remaining_seconds() <= SMALLEST_WAIT_SECONDS:
+                if not may_pass(error) or timer.remaining_seconds() <= SMALLEST_WAIT_SECONDS:
                     raise StoreUnavailableError(
-                        f"the receipt was not written before the deadline ({error_code(error)})"
+                        f"the receipt was not written ({error_code(error)})"
                     ) from None
                 _wait()
             else:
@@ -125,8 +124,9 @@ class DynamoDecisionStore:
         while pending:
             try:
                 response = self._dynamodb.batch_get_item(RequestItems=pending)
-            except AWS_ERRORS:
-                pass
+            except AWS_ERRORS as error:
+                if not may_pass(error):
+                    break
             else:
                 for table, found in response["Responses"].items():
                     items.setdefault(table, []).extend(found)

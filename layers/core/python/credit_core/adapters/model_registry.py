@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from credit_core.adapters.clients import AWS_ERRORS
+from credit_core.adapters.clients import AWS_ERRORS, error_code
 from credit_core.domain.model_manifest import (
+    ROLLOUT_RECORD,
     RolloutPointer,
     manifest_key,
     model_key,
@@ -31,11 +32,11 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import PutTypeDef, TransactWriteItemTypeDef
     from mypy_boto3_s3 import S3Client
 
+    from credit_core.adapters.clients import AwsError
     from credit_core.adapters.model_artifacts import ModelArtifacts
     from credit_core.domain.model_manifest import ModelManifest
     from credit_core.ports import LoadedModel
 
-ROLLOUT = "rollout"
 ALREADY_THERE = {"PreconditionFailed", "ConditionalRequestConflict"}
 """S3's answers to a conditional put: an object lies there, or another put is just writing it."""
 
@@ -134,7 +135,7 @@ class S3DynamoModelRegistry:
         Raises:
             StoreUnavailableError: The registry did not answer.
         """
-        text = self._attribute(ROLLOUT, "pointer")
+        text = self._attribute(ROLLOUT_RECORD, "pointer")
         return None if text is None else RolloutPointer.model_validate_json(text)
 
     def move(self, pointer: RolloutPointer) -> None:
@@ -148,7 +149,7 @@ class S3DynamoModelRegistry:
             "TableName": self._table,
             "Item": {
                 "product": {"S": self._product},
-                "record": {"S": ROLLOUT},
+                "record": {"S": ROLLOUT_RECORD},
                 "pointer": {"S": pointer.model_dump_json()},
                 "revision": {"N": str(pointer.revision)},
             },
@@ -219,8 +220,5 @@ def _record_of(version: str) -> str:
     return f"model#{version}"
 
 
-def _unavailable(what: str, error: Exception) -> StoreUnavailableError:
-    code = type(error).__name__
-    if isinstance(error, ClientError):
-        code = error.response["Error"]["Code"]
-    return StoreUnavailableError(f"{what} did not answer: {code}")
+def _unavailable(what: str, error: AwsError) -> StoreUnavailableError:
+    return StoreUnavailableError(f"{what} did not answer: {error_code(error)}")

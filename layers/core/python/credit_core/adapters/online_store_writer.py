@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from credit_core.adapters.clients import AWS_ERRORS, error_code
 from credit_core.domain.online_store import timestamp_text
-from credit_core.domain.point_in_time import RETENTION_TTLS
+from credit_core.domain.product import RETENTION_TTLS
 from credit_core.errors import StoreUnavailableError
 from credit_core.ports import WriteCounts
 

@@ -13,6 +13,9 @@ from credit_core.errors import ArtifactIntegrityError, ModelUnavailableError
 if TYPE_CHECKING:
     from credit_core.domain.product import CreditProduct
 
+ROLLOUT_RECORD = "rollout"
+"""Sort key of the registry's one item per product that holds the rollout pointer."""
+
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,80}$")]
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from credit_core.domain.product import NAME
+from credit_core.domain.product import NAME, RETENTION_TTLS
 from credit_core.errors import InvalidProductError
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from credit_core.domain.product import CreditProduct, FeatureView
 
 SECONDS_A_DAY = 86_400
-RETENTION_TTLS = 2
-"""A row is kept, online, for this many times its ttl: stale up to then, missing afterwards."""
 
 
 def view_event_column(view: FeatureView) -> str:

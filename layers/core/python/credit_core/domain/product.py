@@ -26,6 +26,8 @@ type Column = NDArray[np.float64]
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 LARGEST_EXACT_FLOAT32_INTEGER = 2**24
+RETENTION_TTLS = 2
+"""A row is kept, online, for this many times its ttl: stale up to then, missing afterwards."""
 MAXIMUM_BATCH_KEYS = 100
 """Keys in one BatchGetItem (AWS limit); a score reads one per view plus decision and pointer."""
 

@@ -26,7 +26,6 @@ from credit_core.domain.online_store import (
     row_from_stored,
     timestamp_text,
 )
-from credit_core.domain.point_in_time import RETENTION_TTLS
 from credit_core.domain.policy import (
     Outcome,
     outcome_of,
@@ -34,7 +33,7 @@ from credit_core.domain.policy import (
     points_per_log_odds,
     probability,
 )
-from credit_core.domain.product import Unavailable
+from credit_core.domain.product import RETENTION_TTLS, Unavailable
 from credit_core.domain.reasons import (
     adverse_action_reasons,
     efficiency_error,
@@ -209,8 +208,8 @@ class ScoreApplication:
         values: dict[str, Value] = dict(application.features)
         for view in self._product.feature_views:
             served = views[view.name]
-            fresh = served.status is FeatureStatus.FRESH and served.row is not None
-            values |= served.row.features if fresh and served.row else _nulls(view)
+            stored = served.row if served.status is FeatureStatus.FRESH else None
+            values |= stored.features if stored else _nulls(view)
         row = feature_matrix(self._product, {name: (value,) for name, value in values.items()})[0]
         log_odds = model.log_odds(perturbations(row, model.reference))
         timer.lap("infer")
