@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from credit_core.domain.feature_matrix import feature_matrix
-from credit_core.domain.online_store import value_fault
 from credit_core.domain.point_in_time import training_set_columns, view_event_column
-from credit_core.domain.product import DType, Unavailable
+from credit_core.domain.product import REFER, DType
 from credit_core.errors import TrainingDataError
 
 if TYPE_CHECKING:
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from credit_core.domain.online_store import Value
-    from credit_core.domain.product import CreditProduct, Feature, FeatureView
+    from credit_core.domain.product import CreditProduct, Feature, FeatureView, Value
 
 type Columns = dict[str, tuple[str, ...]]
 
@@ -174,7 +172,7 @@ def _values(feature: Feature, texts: Sequence[str]) -> list[Value]:
 
 
 def _faulty(feature: Feature, values: Sequence[Value]) -> NDArray[np.bool_]:
-    return np.array([value_fault(feature, value) is not None for value in values], dtype=bool)
+    return np.array([feature.value_fault(value) is not None for value in values], dtype=bool)
 
 
 def _labels(name: str, texts: Sequence[str]) -> NDArray[np.int64]:
@@ -203,8 +201,8 @@ def _freshness(
     # The comparison is false for NaT.
     stale = applied - event > np.timedelta64(int(view.ttl_seconds), "s")
     refer = np.zeros(len(applied), dtype=bool)
-    if view.when_missing is Unavailable.REFER:
+    if view.when_missing == REFER:
         refer |= missing
-    if view.when_stale is Unavailable.REFER:
+    if view.when_stale == REFER:
         refer |= stale
     return ~missing & ~stale, refer

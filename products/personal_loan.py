@@ -9,19 +9,20 @@ from datetime import timedelta
 import numpy as np
 
 from credit_core.domain.product import (
+    REFER,
     AdverseActionReason,
     Column,
     CreditProduct,
     DerivedFeature,
     DType,
     Entity,
+    EntityKey,
     Feature,
     FeatureView,
     Label,
     Policy,
     ProhibitedInput,
     RiskDirection,
-    Unavailable,
     safe_ratio,
 )
 
@@ -67,12 +68,13 @@ DEBT_BURDEN = AdverseActionReason(
     code="DEBT_BURDEN", text="Payments and debts are high in relation to your income"
 )
 
-APPLICANT = Entity(name="applicant", description="The person who applies", keys=("applicant_id",))
+APPLICANT = Entity(
+    name="applicant", description="The person who applies", keys=(EntityKey("applicant_id"),)
+)
 REGION_OF_RESIDENCE = Entity(
     name="region",
     description="The state of residence, two letters (USPS)",
-    keys=("addr_state",),
-    pattern=r"[A-Z]{2}",
+    keys=(EntityKey("addr_state", pattern=r"[A-Z]{2}"),),
 )
 
 
@@ -161,8 +163,8 @@ BUREAU = FeatureView(
     description="The applicant's credit report",
     entity=APPLICANT,
     ttl=timedelta(days=30),
-    when_missing=Unavailable.REFER,
-    when_stale=Unavailable.REFER,
+    when_missing=REFER,
+    when_stale=REFER,
     features=(
         _count(
             "delinq_2yrs",
@@ -237,8 +239,8 @@ REGION_MARKET = FeatureView(
     description="The loan market of a state over 28 days",
     entity=REGION_OF_RESIDENCE,
     ttl=timedelta(days=35),
-    when_missing=Unavailable.REFER,
-    when_stale=Unavailable.REFER,
+    when_missing=REFER,
+    when_stale=REFER,
     features=(
         Feature(
             name="region_applications",

@@ -18,7 +18,7 @@ from credit_core.domain.model_manifest import (
     RolloutPointer,
     categories_of,
 )
-from credit_core.domain.online_store import entity_key, recency
+from credit_core.domain.online_store import entity_key, feature_row
 from credit_core.domain.product import DType, load_product
 from credit_core.errors import ModelUnavailableError, StoreUnavailableError
 from credit_core.ports import Readout, StoredFeatures
@@ -69,7 +69,7 @@ def features_of(view: FeatureView, **changes: object) -> dict[str, object]:
 
 def key_of(view: FeatureView, product: CreditProduct = PRODUCT) -> str:
     """Return the online key of AN_APPLICATION's entity in that view."""
-    keys = {name: str(AN_APPLICATION[name]) for name in view.entity.keys}
+    keys = {name: str(AN_APPLICATION[name]) for name in view.entity.key_names}
     return entity_key(product, view, keys, secret=SECRET)
 
 
@@ -78,10 +78,15 @@ def stored(
 ) -> StoredFeatures:
     """Return a stored row of that age at NOW."""
     event = NOW - age
-    return StoredFeatures(
-        recency(event, event + timedelta(minutes=5)),
-        json.dumps(features_of(view, **changes)),
+    row = feature_row(
+        view.features,
+        key_of(view),
+        event_timestamp=event,
+        created_timestamp=event + timedelta(minutes=5),
+        features=features_of(view),  # type: ignore[arg-type]
     )
+    # The changes may be faults that no row could be made of.
+    return StoredFeatures(row.recency, json.dumps(features_of(view, **changes)))
 
 
 def fresh_rows(product: CreditProduct = PRODUCT) -> dict[str, StoredFeatures]:

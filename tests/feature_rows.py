@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from credit_core.domain.online_store import FeatureRow, entity_key
+from credit_core.domain.online_store import FeatureRow, entity_key, feature_row
 from credit_core.domain.product import DType
 from credit_core.ports import LakeRow, WriteCounts
-from credit_core.use_cases.materialize import newer
 from tests.builders import NOW, PRODUCT, SECRET, features_of
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from credit_core.domain.product import FeatureView
-    from credit_core.ports import RejectedRow
+    from credit_core.ports import FilePart, RejectedRow
 
 BUREAU = PRODUCT.view("bureau")
 BUREAU_KEY = PRODUCT.view_prefix(BUREAU) + "part-1.parquet"
@@ -46,8 +45,13 @@ def a_feature_row(
     applicant_id: str = "applicant-1", *, event: datetime = AN_HOUR_AGO, **changes: object
 ) -> FeatureRow:
     """Return a bureau row of an hour ago, ready to write."""
-    features = features_of(BUREAU, **changes)
-    return FeatureRow(bureau_key(applicant_id), event, event, features)  # type: ignore[arg-type]
+    return feature_row(
+        BUREAU.features,
+        bureau_key(applicant_id),
+        event_timestamp=event,
+        created_timestamp=event,
+        features=features_of(BUREAU, **changes),  # type: ignore[arg-type]
+    )
 
 
 def bureau_key(applicant_id: str) -> str:
@@ -63,6 +67,11 @@ def bureau_types(**changes: str) -> dict[str, str]:
         "created_timestamp": "TIMESTAMP",
         **{feature.name: PARQUET_TYPES[feature.dtype] for feature in BUREAU.features},
     } | changes
+
+
+def never(seconds: float) -> None:
+    """Stand for a wait that must not happen."""
+    raise AssertionError(f"nothing lies in the future, and yet {seconds} s were waited for")
 
 
 def write_parquet(
@@ -119,16 +128,18 @@ class FakeLake:
     files: Mapping[str, Sequence[LakeRow]]
 
     @contextmanager
-    def open(self, key: str, view: FeatureView) -> Iterator[FakeFile]:  # noqa: ARG002 (the port's)
-        """Open a file."""
-        yield FakeFile(self.files[key])
+    def open(self, part: FilePart, view: FeatureView) -> Iterator[FakeFile]:  # noqa: ARG002 (the port's)
+        """Open a file, or some of its rows."""
+        rows = self.files[part.key]
+        yield FakeFile(rows if part.rows is None else rows[slice(*part.rows)])
 
 
 @dataclass
 class FakeStore:
-    """An online store in memory that keeps the newest row."""
+    """An online store in memory that keeps the newest row; ``marks`` are those of whole views."""
 
     rows: dict[str, FeatureRow] = field(default_factory=dict)
+    marks: dict[str, FeatureRow] = field(default_factory=dict)
 
     def write(
         self,
@@ -140,9 +151,10 @@ class FakeStore:
         assert len({row.entity_key for row in rows}) == len(rows), "keys must be distinct"
         written = 0
         for row in rows:
-            stored = self.rows.get(row.entity_key)
-            if stored is None or (row != stored and newer(stored, row) is row):
-                self.rows[row.entity_key] = row
+            kept = self.marks if row.entity_key.endswith("#newest") else self.rows
+            stored = kept.get(row.entity_key)
+            if stored is None or stored.recency < row.recency:
+                kept[row.entity_key] = row
                 written += 1
         return WriteCounts(written, len(rows) - written)
 
@@ -154,6 +166,6 @@ class FakeRejectedRows:
     rows: list[RejectedRow] = field(default_factory=list)
 
     @contextmanager
-    def open(self, key: str) -> Iterator[Callable[[RejectedRow], None]]:  # noqa: ARG002 (the port's)
+    def open(self, name: str) -> Iterator[Callable[[RejectedRow], None]]:  # noqa: ARG002 (the port's)
         """Return a function that notes one row."""
         yield self.rows.append

@@ -8,7 +8,7 @@ from aws_cdk import Aws
 from aws_cdk import aws_glue as glue
 from constructs import Construct
 
-from credit_core.domain.product import DType
+from credit_core.domain.product import DType, KeyType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from aws_cdk import aws_s3 as s3
 
     from cdk_app.stages import Stage
-    from credit_core.domain.product import CreditProduct, Feature
+    from credit_core.domain.product import CreditProduct, EntityKey, Feature
 
 TYPES: Mapping[DType, str] = {
     DType.FLOAT: "double",
     DType.INTEGER: "bigint",
     DType.CATEGORY: "string",
 }
+KEY_TYPES: Mapping[KeyType, str] = {KeyType.TEXT: "string", KeyType.INTEGER: "bigint"}
 WHEN = {"event_timestamp": "timestamp", "created_timestamp": "timestamp"}
 PARQUET = "org.apache.hadoop.hive.ql.io.parquet"
 
@@ -30,6 +31,11 @@ PARQUET = "org.apache.hadoop.hive.ql.io.parquet"
 def feature_columns(features: Iterable[Feature]) -> dict[str, str]:
     """Return the Glue type of each feature by its name."""
     return {feature.name: TYPES[feature.dtype] for feature in features}
+
+
+def key_columns(keys: Iterable[EntityKey]) -> dict[str, str]:
+    """Return the Glue type of each entity key by its name."""
+    return {key.name: KEY_TYPES[key.dtype] for key in keys}
 
 
 class Catalog(Construct):
@@ -61,7 +67,7 @@ class Catalog(Construct):
             prefix=product.applications_prefix,
             columns={
                 "application_id": "string",
-                **dict.fromkeys(product.entity_keys, "string"),
+                **key_columns(product.entity_keys),
                 **WHEN,
                 **feature_columns(product.request_features),
                 product.label.name: "bigint",
@@ -73,7 +79,7 @@ class Catalog(Construct):
                 product.view_table(view),
                 prefix=product.view_prefix(view),
                 columns={
-                    **dict.fromkeys(view.entity.keys, "string"),
+                    **key_columns(view.entity.keys),
                     **WHEN,
                     **feature_columns(view.features),
                 },

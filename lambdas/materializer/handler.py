@@ -1,4 +1,4 @@
-"""Bring one feature file of the lake into the online store."""
+"""Bring one planned part of the lake into the online store."""
 
 from __future__ import annotations
 
@@ -15,13 +15,18 @@ from credit_core.adapters.clients import client, entity_key_secret, pipeline_con
 from credit_core.adapters.feature_files import S3FeatureLake
 from credit_core.adapters.online_store_writer import PartiqlOnlineStoreWriter
 from credit_core.adapters.rejected_rows import S3RejectedRows
+from credit_core.adapters.run_record import S3RunRecord
 from credit_core.domain.product import load_product
-from credit_core.errors import InvalidFeatureFileError
+from credit_core.errors import InvalidFeatureFileError, StoreUnavailableError
 from credit_core.settings import MaterializerSettings
 from credit_core.use_cases.materialize import materialize
+from credit_core.use_cases.plan_materialization import part_of_document
+from credit_core.use_cases.reconcile import Tally
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from credit_core.ports import FilePart
 
 CONNECTIONS = 4
 MEMORY_MB = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1024"))
@@ -37,26 +42,44 @@ store = PartiqlOnlineStoreWriter(
 )
 
 
-def handler(event: dict[str, str], _context: LambdaContext) -> dict[str, Any]:
-    """Materialize the file ``key`` of ``bucket`` for the run ``run_id``; return its counts.
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Materialize the planned ``part`` for the run ``run_id``, and leave a tally of its rows.
+
+    A file that is not what its view defines is an answer, not a failure of this function: its
+    tally says why it was refused. The answer to the state machine is empty, because those of all
+    workers must fit one state.
 
     Raises:
-        InvalidFeatureFileError: The file is not what its view defines; nothing was written.
-        StoreUnavailableError: A store did not answer; doing the file again completes it.
+        StoreUnavailableError: A store did not answer; doing the part again completes it.
     """
     started = time.perf_counter()
-    bucket, key, run_id = event["bucket"], event["key"], event["run_id"]
-    if bucket != settings.lake_bucket:
-        raise InvalidFeatureFileError(f"{bucket}/{key}: expected a file of the lake bucket")
-    done = materialize(
-        product,
-        key,
-        lake=S3FeatureLake(s3, bucket, memory_mb=MEMORY_MB // 2),
-        store=store,
-        rejected_rows=S3RejectedRows(s3, settings.results_bucket, run_id=run_id),
-        secret=entity_key_secret(settings.entity_key_secret),
-        as_of=datetime.now(UTC),
-    )
+    run_id, number = event["run_id"], event["part"]["n"]
+    part = part_of_document(event["part"])
+    try:
+        tally = tally_of(part, run_id=run_id)
+    except StoreUnavailableError as error:
+        raise StoreUnavailableError(f"{part.name}: {error}") from error
+    record = S3RunRecord(s3, settings.results_bucket, run_id=run_id)
+    record.keep_tally(number, tally)
     seconds = round(time.perf_counter() - started, 3)
-    logger.info("materialized", run_id=run_id, duration_seconds=seconds, **asdict(done))
-    return asdict(done)
+    logger.info("materialized", run_id=run_id, duration_seconds=seconds, **asdict(tally))
+    return {}
+
+
+def tally_of(part: FilePart, *, run_id: str) -> Tally:
+    """Materialize a part; return what became of its rows, or why it was refused."""
+    try:
+        done = materialize(
+            product,
+            part,
+            lake=S3FeatureLake(s3, settings.lake_bucket, memory_mb=MEMORY_MB // 2),
+            store=store,
+            rejected_rows=S3RejectedRows(s3, settings.results_bucket, run_id=run_id),
+            secret=entity_key_secret(settings.entity_key_secret),
+            as_of=datetime.now(UTC),
+            wait=time.sleep,
+        )
+    except InvalidFeatureFileError as error:
+        return Tally(part.name, refused=str(error))
+    counts = asdict(done)
+    return Tally(name=counts.pop("key"), **counts)

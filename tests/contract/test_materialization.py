@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from credit_core.adapters.online_store_writer import stored_attributes
 from credit_core.domain.online_store import entity_key, row_from_stored
 from credit_core.domain.product import DType
-from credit_core.ports import LakeRow
+from credit_core.ports import FilePart, LakeRow
 from credit_core.use_cases.materialize import materialize
 from tests.builders import AN_APPLICATION, NOW, PRODUCT, SECRET
-from tests.feature_rows import AN_HOUR_AGO, FakeLake, FakeRejectedRows, FakeStore
+from tests.feature_rows import AN_HOUR_AGO, FakeLake, FakeRejectedRows, FakeStore, never
 
 if TYPE_CHECKING:
     from credit_core.domain.product import Feature, FeatureView
@@ -28,8 +28,7 @@ def values(feature: Feature) -> st.SearchStrategy[Any]:
         assert feature.minimum is not None
         assert feature.maximum is not None
         low, high = int(feature.minimum), int(feature.maximum)
-        whole = st.integers(low, high)
-        found = whole | whole.map(float)
+        found = st.integers(low, high)
         if feature.dtype is DType.FLOAT:
             found = st.floats(low, high)
     return found | st.none() if feature.nullable else found
@@ -41,19 +40,20 @@ def test_every_row_that_is_accepted_can_be_read_by_the_scorer(
     view: FeatureView, data: st.DataObject
 ) -> None:
     features = tuple(data.draw(values(feature)) for feature in view.features)
-    keys = {name: str(AN_APPLICATION[name]) for name in view.entity.keys}
+    keys = {name: str(AN_APPLICATION[name]) for name in view.entity.key_names}
     row = LakeRow(0, tuple(keys.values()), AN_HOUR_AGO, AN_HOUR_AGO, features)
     path = PRODUCT.view_prefix(view) + "part-1.parquet"
     store = FakeStore()
 
     done = materialize(
         PRODUCT,
-        path,
+        FilePart(path),
         lake=FakeLake({path: [row]}),
         store=store,
         rejected_rows=FakeRejectedRows(),
         secret=SECRET,
         as_of=NOW,
+        wait=never,
     )
 
     assert done.written == 1

@@ -188,7 +188,7 @@ def corrupt_bureau_row(
     application = an_application()
     secrets: SecretsManagerClient = aws.client("secretsmanager")
     names = [secret["Name"] for secret in secrets.list_secrets()["SecretList"]]
-    keys = {key: application[key] for key in PRODUCT.entity_keys}
+    keys = {key: application[key] for key in PRODUCT.entity_key_names}
     dynamodb: DynamoDBClient = aws.client("dynamodb")
     table = deployment["OnlineStoreTable"]
     stored = None

@@ -41,7 +41,7 @@ def test_each_view_has_a_table_with_its_keys_times_and_features(local: Deploymen
     tables = glue_tables(local)
 
     for view in PRODUCT.feature_views:
-        names = [*view.entity.keys, "event_timestamp", "created_timestamp"]
+        names = [*view.entity.key_names, "event_timestamp", "created_timestamp"]
         names += [feature.name for feature in view.features]
         assert list(tables[PRODUCT.view_table(view)]) == names
 

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from credit_core.adapters.online_store_writer import MOST_ROUNDS, PartiqlOnlineStoreWriter
-from credit_core.domain.online_store import FeatureRow, row_from_stored
+from credit_core.domain.online_store import feature_row, row_from_stored
 from credit_core.errors import StoreUnavailableError
 from credit_core.ports import WriteCounts
 from tests.builders import NOW
@@ -21,9 +21,11 @@ from tests.feature_rows import AN_HOUR_AGO, BUREAU, a_feature_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from credit_core.domain.online_store import FeatureRow
     from tests.integration.conftest import LocalCloud
 
 type Statement = dict[str, Any]
@@ -95,16 +97,24 @@ def store(local_cloud_bare: LocalCloud) -> Store:
     return Store(local_cloud_bare.client("dynamodb"))
 
 
-def older(row: FeatureRow, **changes: object) -> FeatureRow:
+def older(row: FeatureRow, **changes: Any) -> FeatureRow:
     return a_row_at(row, row.event_timestamp - timedelta(seconds=1), **changes)
 
 
-def a_row_at(row: FeatureRow, event: Any, **changes: object) -> FeatureRow:
-    return FeatureRow(row.entity_key, event, event, {**row.features, **changes})  # type: ignore[dict-item]
+def a_row_at(
+    row: FeatureRow, event: datetime, *, created: datetime | None = None, **changes: Any
+) -> FeatureRow:
+    return feature_row(
+        BUREAU.features,
+        row.entity_key,
+        event_timestamp=event,
+        created_timestamp=created or event,
+        features={**row.features, **changes},
+    )
 
 
 ROW = a_feature_row()
-NEWER = a_row_at(ROW, AN_HOUR_AGO + timedelta(microseconds=1), inq_fi=2)
+NEWER = a_row_at(ROW, AN_HOUR_AGO + timedelta(milliseconds=1), inq_fi=2)
 
 
 def test_a_new_row_is_stored_as_the_scorer_reads_it(store: Store) -> None:
@@ -133,7 +143,7 @@ def test_an_older_row_never_replaces_a_newer_one(store: Store) -> None:
 
 
 def test_a_correction_of_the_same_event_replaces_what_it_corrects(store: Store) -> None:
-    correction = FeatureRow(ROW.entity_key, ROW.event_timestamp, NOW, {**ROW.features, "inq_fi": 9})
+    correction = a_row_at(ROW, ROW.event_timestamp, created=NOW, inq_fi=9)
     store.write(ROW)
 
     assert store.write(correction) == WriteCounts(written=1, stale=0)
@@ -148,15 +158,7 @@ def test_the_same_row_again_is_stale(store: Store) -> None:
 
 
 def test_of_two_truths_of_one_instant_the_same_one_stays_in_either_order(store: Store) -> None:
-    one, other = (
-        ROW,
-        FeatureRow(
-            ROW.entity_key,
-            ROW.event_timestamp,
-            ROW.created_timestamp,
-            {**ROW.features, "inq_fi": 7},
-        ),
-    )
+    one, other = ROW, a_row_at(ROW, ROW.event_timestamp, inq_fi=7)
     stored = []
     for first, second in ((one, other), (other, one)):
         store.remove(ROW.entity_key)

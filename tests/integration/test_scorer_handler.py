@@ -17,8 +17,9 @@ import pytest
 from moto import mock_aws
 
 from credit_core.adapters.clients import entity_key_secret
+from credit_core.adapters.online_store_writer import stored_attributes
 from credit_core.domain.model_manifest import manifest_key, model_key
-from credit_core.domain.online_store import recency
+from credit_core.domain.online_store import feature_row
 from credit_core.settings import ScorerSettings
 from tests.builders import PRODUCT, SECRET, a_body, a_manifest, a_pointer, features_of, key_of
 from tests.builders_aws import TABLE_KEYS, create_table
@@ -61,14 +62,15 @@ class Deployment:
     def materialize(self) -> None:
         now = datetime.now(UTC)
         for view in PRODUCT.feature_views:
-            self.dynamodb.put_item(
-                TableName="online-store",
-                Item={
-                    "entity_key": {"S": key_of(view)},
-                    "recency": {"S": recency(now, now)},
-                    "features": {"S": json.dumps(features_of(view))},
-                },
+            row = feature_row(
+                view.features,
+                key_of(view),
+                event_timestamp=now,
+                created_timestamp=now,
+                features=features_of(view),  # type: ignore[arg-type]
             )
+            item = {"entity_key": {"S": row.entity_key}} | stored_attributes(row, view.ttl)
+            self.dynamodb.put_item(TableName="online-store", Item=item)
 
     def promote(self, onnx_body: bytes, *, version: str = "v1", corrupt: bool = False) -> None:
         manifest = a_manifest(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from credit_core.domain.online_store import newest_row_key
+from credit_core.domain.product import AdverseActionReason, DType, Feature
 from credit_core.errors import InvalidFeatureFileError
-from credit_core.use_cases.materialize import CLOCK_SKEW, MaterializedFile, materialize, view_of_key
+from credit_core.ports import FilePart
+from credit_core.use_cases.materialize import (
+    CLOCK_SKEW,
+    ROWS_A_WRITE,
+    MaterializedFile,
+    materialize,
+    view_of_key,
+)
 from tests.builders import NOW, PRODUCT, SECRET
 from tests.feature_rows import (
     AN_HOUR_AGO,
@@ -21,14 +31,16 @@ from tests.feature_rows import (
     FakeStore,
     a_lake_row,
     bureau_key,
+    never,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from random import Random
 
     from credit_core.domain.online_store import FeatureRow
+    from credit_core.domain.product import CreditProduct
     from credit_core.ports import LakeRow, WriteCounts
 
 EVENTS = [AN_HOUR_AGO - timedelta(days=days) for days in range(3)]
@@ -45,16 +57,22 @@ file_contents = st.lists(st.lists(lake_rows, max_size=12), min_size=1, max_size=
 
 
 def materialized(
-    rows: Sequence[LakeRow], store: FakeStore, rejected: FakeRejectedRows | None = None
+    rows: Sequence[LakeRow],
+    store: FakeStore,
+    rejected: FakeRejectedRows | None = None,
+    *,
+    product: CreditProduct = PRODUCT,
+    wait: Callable[[float], None] = never,
 ) -> MaterializedFile:
     return materialize(
-        PRODUCT,
-        BUREAU_KEY,
+        product,
+        FilePart(BUREAU_KEY),
         lake=FakeLake({BUREAU_KEY: rows}),
         store=store,
         rejected_rows=rejected or FakeRejectedRows(),
         secret=SECRET,
         as_of=NOW,
+        wait=wait,
     )
 
 
@@ -68,7 +86,7 @@ def newest_valid_rows(rows: Sequence[LakeRow]) -> dict[str, tuple[datetime, date
             continue
         if row.event_timestamp > NOW or not isinstance(count, int) or not 0 <= count <= 1_000:
             continue
-        key = bureau_key(row.keys[0])
+        key = bureau_key(str(row.keys[0]))
         found = (row.event_timestamp, row.created_timestamp, str(count))
         newest[key] = max(found, newest.get(key, found))
     return newest
@@ -152,7 +170,7 @@ def test_a_row_that_the_store_loses_shows_as_a_difference() -> None:
     ("row", "reason"),
     [
         (a_lake_row(applicant_id=None), "applicant_id is null"),
-        (a_lake_row(applicant_id="  "), f"applicant_id does not match {BUREAU.entity.pattern}"),
+        (a_lake_row(applicant_id="  "), "applicant_id does not match [A-Za-z0-9_.:-]{1,64}"),
         (a_lake_row(event=None), "event_timestamp is null or no date"),
         (a_lake_row(created=None), "created_timestamp is null or no date"),
         (a_lake_row(event=NOW + timedelta(hours=1)), "event_timestamp lies in the future"),
@@ -186,21 +204,90 @@ def test_all_faults_of_a_row_are_told_at_once() -> None:
     assert len(row.faults) == 3
 
 
-def test_a_clock_that_is_minutes_ahead_is_forgiven() -> None:
-    """Clocks differ; only what would shut out later truths for long is refused."""
-    done = materialized([a_lake_row(event=NOW + CLOCK_SKEW, created=NOW + CLOCK_SKEW)], FakeStore())
+@pytest.mark.parametrize("time", ["event", "created"])
+def test_a_row_of_the_near_future_is_written_when_its_time_has_come(time: str) -> None:
+    """Clocks differ. Training sees a row from the later of its times on, and so must scoring."""
+    store, waits = FakeStore(), list[float]()
 
-    assert done.written == 1
+    def wait(seconds: float) -> None:
+        assert store.rows == {}
+        waits.append(seconds)
+
+    done = materialized([a_lake_row(**{time: NOW + CLOCK_SKEW})], store, wait=wait)  # type: ignore[arg-type]
+
+    assert waits == [CLOCK_SKEW.total_seconds()]
+    assert (done.written, done.rejected) == (1, 0)
 
 
-def test_whole_numbers_in_a_column_of_doubles_are_stored_as_integers() -> None:
-    """Tools without nullable integers write such columns."""
+def test_what_was_waited_for_is_not_waited_for_again() -> None:
+    waits = list[float]()
+    rows = [
+        a_lake_row(place, applicant_id=f"applicant-{place:05}", event=NOW + CLOCK_SKEW)
+        for place in range(ROWS_A_WRITE + 1)
+    ]
+
+    done = materialized(rows, FakeStore(), wait=waits.append)
+
+    assert done.written == len(rows)
+    assert waits == [CLOCK_SKEW.total_seconds()]
+
+
+def test_whole_numbers_in_a_row_of_doubles_are_rejected() -> None:
+    """Athena would not read such a column as the integer of the catalog."""
+    rejected = FakeRejectedRows()
+
+    materialized([a_lake_row(inq_fi=3.0)], FakeStore(), rejected)
+
+    assert rejected.rows[0].faults == ("inq_fi is not an integer",)
+
+
+def test_the_newest_row_of_a_view_is_marked_and_never_falls_back() -> None:
+    store, key = FakeStore(), newest_row_key(PRODUCT, BUREAU)
+    for hours in (5, 2, 9):
+        materialized([a_lake_row(event=NOW - timedelta(hours=hours))], store)
+
+    assert store.marks[key].event_timestamp == NOW - timedelta(hours=2)
+
+
+def test_a_file_without_valid_rows_marks_nothing() -> None:
     store = FakeStore()
 
-    materialized([a_lake_row(inq_fi=3.0)], store)
+    materialized([a_lake_row(inq_fi=-1)], store)
 
-    (row,) = store.rows.values()
-    assert '"inq_fi":3,' in row.features_json()
+    assert store.marks == {}
+
+
+def test_of_two_rows_of_one_instant_the_same_counts_whatever_their_order() -> None:
+    """As in the training set: the greater value of the first feature that differs."""
+    rows = [a_lake_row(0, inq_fi=9, delinq_2yrs=2), a_lake_row(1, inq_fi=10, delinq_2yrs=1)]
+    found = []
+    for order in (rows, rows[::-1]):
+        together, apart = FakeStore(), FakeStore()
+        materialized(order, together)
+        for row in order:
+            materialized([row], apart)
+        found += [*together.rows.values(), *apart.rows.values()]
+
+    assert [row.features["delinq_2yrs"] for row in found] == [2, 2, 2, 2]
+
+
+@pytest.mark.parametrize("value", ["heard of never", None])
+def test_an_undeclared_category_counts_as_the_unknown_one(value: str | None) -> None:
+    purpose = Feature(
+        name="purpose",
+        description="What for",
+        dtype=DType.CATEGORY,
+        categories=("car", "house", "other"),
+        unknown_category="other",
+        adverse_action=AdverseActionReason(code="PURPOSE", text="The purpose"),
+    )
+    view = replace(BUREAU, features=(*BUREAU.features, purpose))
+    product = replace(PRODUCT, feature_views=(view, PRODUCT.feature_views[1]))
+    store, row = FakeStore(), a_lake_row()
+
+    materialized([row._replace(values=(*row.values, value))], store, product=product)
+
+    assert [row.features["purpose"] for row in store.rows.values()] == ["other"]
 
 
 @pytest.mark.parametrize(
@@ -231,17 +318,20 @@ def test_a_folder_below_a_views_prefix_belongs_to_the_view() -> None:
     assert view_of_key(PRODUCT, "personal_loan/features/bureau/day=1/x.parquet") is BUREAU
 
 
-@pytest.mark.parametrize("name", ["", "_SUCCESS", ".part-1.parquet.tmp", "_temporary.parquet"])
+@pytest.mark.parametrize(
+    "name", ["", "_SUCCESS", ".part-1.parquet.tmp", "_temporary.parquet", "_temporary/1.parquet"]
+)
 def test_what_athena_passes_over_is_passed_over_here(name: str) -> None:
     """Else scoring would know rows that training never saw."""
     done = materialize(
         PRODUCT,
-        PRODUCT.view_prefix(BUREAU) + name,
+        FilePart(PRODUCT.view_prefix(BUREAU) + name),
         lake=FakeLake({}),
         store=FakeStore(),
         rejected_rows=FakeRejectedRows(),
         secret=SECRET,
         as_of=NOW,
+        wait=never,
     )
 
     assert (done.read, done.written, done.stale, done.rejected) == (0, 0, 0, 0)

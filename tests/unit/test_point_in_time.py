@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from credit_core.domain.product import Feature
 
 APPLIED = datetime(2026, 11, 20, 12)  # noqa: DTZ001 (the lake's timestamps are UTC without a zone)
+MATURED = APPLIED + PRODUCT.label.horizon
 BUREAU = PRODUCT.view("bureau")
 SECOND = timedelta(seconds=1)
 SQL_TYPES = {DType.FLOAT: "DOUBLE", DType.INTEGER: "BIGINT", DType.CATEGORY: "VARCHAR"}
@@ -34,12 +35,12 @@ class Lake:
         held = "int_rate DOUBLE, sub_grade VARCHAR"
         self._create(
             PRODUCT.applications_table,
-            ("application_id", *PRODUCT.entity_keys),
+            ("application_id", *PRODUCT.entity_key_names),
             PRODUCT.request_features,
             f", {label}, {held}",
         )
         for view in PRODUCT.feature_views:
-            self._create(PRODUCT.view_table(view), view.entity.keys, view.features, "")
+            self._create(PRODUCT.view_table(view), view.entity.key_names, view.features, "")
 
     def _create(
         self, table: str, keys: tuple[str, ...], features: tuple[Feature, ...], more: str
@@ -57,7 +58,7 @@ class Lake:
         )
 
     def add_application(self, **changes: object) -> None:
-        times: dict[str, object] = {"event_timestamp": APPLIED, "created_timestamp": APPLIED}
+        times: dict[str, object] = {"event_timestamp": APPLIED, "created_timestamp": MATURED}
         label: dict[str, object] = {PRODUCT.label.name: 0}
         self.add(PRODUCT.applications_table, AN_APPLICATION | times | label | changes)
 
@@ -157,8 +158,8 @@ def test_rows_delivered_twice_do_not_multiply_loans(lake: Lake) -> None:
 
 
 def test_the_last_delivery_of_an_application_brings_its_label(lake: Lake) -> None:
-    lake.add_application(defaulted=None)
-    lake.add_application(defaulted=1, created_timestamp=APPLIED + timedelta(days=365))
+    lake.add_application(defaulted=None, created_timestamp=APPLIED)
+    lake.add_application(defaulted=1, created_timestamp=MATURED)
 
     (row,) = lake.training_set()
 
@@ -169,6 +170,40 @@ def test_an_application_whose_outcome_is_unknown_is_left_out(lake: Lake) -> None
     lake.add_application(defaulted=None)
 
     assert lake.training_set() == []
+
+
+def test_an_outcome_whose_horizon_has_not_passed_is_left_out(lake: Lake) -> None:
+    """Of so young an application only an early default can be known; to learn from it is bias."""
+    lake.add_application(application_id="young", defaulted=1, event_timestamp=APPLIED + SECOND)
+    lake.add_application(application_id="old enough")
+
+    assert [row["application_id"] for row in lake.training_set()] == ["old enough"]
+
+
+def test_a_row_that_the_store_would_reject_never_enters(lake: Lake) -> None:
+    """A broken correction takes the last good report away neither here nor there."""
+    lake.add_application()
+    lake.add_report(event=APPLIED - timedelta(days=9), inquiries=9)
+    lake.add_report(event=APPLIED - timedelta(days=1), inquiries=-1)
+
+    assert lake.inquiries() == 9
+
+
+def test_time_is_rounded_to_milliseconds_as_athena_rounds_it(lake: Lake) -> None:
+    lake.add_application()
+    lake.add_report(event=APPLIED + timedelta(microseconds=499), inquiries=3)
+    lake.add_report(event=APPLIED + timedelta(microseconds=500), inquiries=4)
+
+    assert lake.inquiries() == 3
+
+
+def test_of_two_rows_of_one_instant_the_greater_values_count(lake: Lake) -> None:
+    """As in the online store; else training would see what scoring does not."""
+    lake.add_application()
+    for inquiries in (9, 10, 8):
+        lake.add_report(event=APPLIED - SECOND, inquiries=inquiries)
+
+    assert lake.inquiries() == 10
 
 
 def test_another_applicants_report_never_enters(lake: Lake) -> None:
@@ -188,9 +223,9 @@ def test_columns_are_the_model_s_and_no_key_or_prohibited_one_is_among_them(lake
 
 
 def test_rows_come_in_order_of_time(lake: Lake) -> None:
-    for number, hours in enumerate((2, 0, 1)):
+    for number, hours in enumerate((0, 2, 1)):
         lake.add_application(
-            application_id=f"a-{number}", event_timestamp=APPLIED + timedelta(hours=hours)
+            application_id=f"a-{number}", event_timestamp=APPLIED - timedelta(hours=hours)
         )
 
     assert [row["application_id"] for row in lake.training_set()] == ["a-1", "a-2", "a-0"]

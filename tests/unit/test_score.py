@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from credit_core.domain.product import Unavailable
+from credit_core.domain.online_store import timestamp_text
+from credit_core.domain.product import Defaults, DType
 from credit_core.errors import (
     ApplicationConflictError,
     InvalidApplicationError,
@@ -130,14 +131,49 @@ def test_a_key_that_dynamodb_left_unprocessed_is_unavailable_and_not_absent() ->
     assert decision["cause"]["code"] == "features_unavailable"
 
 
-def test_a_view_that_tolerates_it_is_scored_with_nulls() -> None:
-    tolerant = dataclasses.replace(BUREAU, when_missing=Unavailable.NULLS)
+DEFAULTS = Defaults(
+    {
+        feature.name: 7
+        for feature in BUREAU.features
+        if feature.dtype is DType.INTEGER and not feature.nullable
+    }
+    | {"total_bal_il": 7.0, "delinq_amnt": 7.0, "total_il_high_credit_limit": 7.0}
+)
+STALE = stored(BUREAU, age=BUREAU.ttl + timedelta(seconds=1))
+NEARLY_FORGOTTEN = stored(BUREAU, age=2 * BUREAU.ttl + timedelta(seconds=1))
+
+
+@pytest.mark.parametrize(
+    ("row", "rules", "status"),
+    [
+        (None, {"when_missing": DEFAULTS}, "missing"),
+        (NEARLY_FORGOTTEN, {"when_missing": DEFAULTS}, "missing"),
+        (STALE, {"when_stale": DEFAULTS}, "stale"),
+    ],
+)
+def test_declared_defaults_stand_for_a_view_and_the_receipt_says_so(
+    row: StoredFeatures | None, rules: dict[str, Any], status: str
+) -> None:
+    tolerant = dataclasses.replace(BUREAU, **rules)
+    product = dataclasses.replace(PRODUCT, feature_views=(tolerant, REGION))
+    rows = {key_of(REGION): stored(REGION)} | ({key_of(BUREAU): row} if row else {})
+    scorer = a_scorer(product=product, rows=rows)
+
+    decision: dict[str, Any] = scorer()
+
+    assert decision["probability_of_default"] is not None
+    assert decision["feature_status"]["bureau"]["status"] == status
+    served = json.loads(scorer.store.receipts["application-1"].served)["bureau"]["features"]
+    assert (served["delinq_2yrs"], served["revol_util"]) == (7, None)
+
+
+def test_defaults_for_a_missing_view_do_not_excuse_a_stale_one() -> None:
+    tolerant = dataclasses.replace(BUREAU, when_missing=DEFAULTS)
     product = dataclasses.replace(PRODUCT, feature_views=(tolerant, REGION))
 
-    decision = decision_of(product=product, rows={key_of(REGION): stored(REGION)})
+    decision = decision_of(product=product, rows=fresh_rows() | {key_of(BUREAU): STALE})
 
-    assert decision["outcome"] == "approve"
-    assert decision["feature_status"]["bureau"]["status"] == "missing"
+    assert (decision["outcome"], decision["cause"]["code"]) == ("refer", "features_stale")
 
 
 def test_without_a_champion_everybody_is_referred() -> None:
@@ -230,9 +266,7 @@ def test_the_receipt_holds_what_was_served_and_no_identifier() -> None:
     assert served["bureau"]["entity_key"] == key_of(BUREAU)
     assert json.loads(receipt.request)["annual_income"] == 60_000
     assert list(json.loads(receipt.stage_ms)) == ["parse", "read", "infer", "explain"]
-    assert (
-        receipt.decided_at == "2026-11-20T12:00:00.000000Z" == NOW.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    )
+    assert receipt.decided_at == "2026-11-20T12:00:00.000Z" == timestamp_text(NOW)
     assert "applicant-1" not in str(receipt)
     assert '"CA"' not in str(receipt)
 

@@ -2,15 +2,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from credit_core.domain.product import Unavailable
+from credit_core.domain.product import Defaults
 from credit_core.errors import TrainingDataError
 from model_build.training_set import read_training_set, split_out_of_time
 from tests.builders import PRODUCT
 from tests.builders_training import FIRST_DAY, as_csv, some_loans, some_rows
+
+if TYPE_CHECKING:
+    from credit_core.domain.product import Feature
 
 FEATURES = [feature.name for feature in PRODUCT.model_features]
 
@@ -38,8 +42,14 @@ def test_a_loan_that_a_decision_would_have_referred_is_not_learnt_from() -> None
     assert (found.rows, found.referred, len(found.loans)) == (4, 2, 2)
 
 
+def nullable(feature: Feature) -> Feature:
+    reason = replace(feature.adverse_action, text_if_unknown="It could not be established")
+    return replace(feature, nullable=True, adverse_action=reason)
+
+
 def test_a_view_that_may_be_missing_leaves_nulls_instead() -> None:
-    bureau = replace(PRODUCT.view("bureau"), when_missing=Unavailable.NULLS)
+    features = tuple(map(nullable, PRODUCT.view("bureau").features))
+    bureau = replace(PRODUCT.view("bureau"), features=features, when_missing=Defaults())
     product = replace(PRODUCT, feature_views=(bureau, PRODUCT.feature_views[1]))
     rows = some_rows(2)
     rows[0] |= dict.fromkeys((feature.name for feature in bureau.features), "")

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from credit_core.domain.decision import Receipt
+    from credit_core.domain.metrics import Measurement
     from credit_core.domain.model_manifest import ModelManifest, RolloutPointer
-    from credit_core.domain.online_store import FeatureRow, Value
-    from credit_core.domain.product import FeatureView
+    from credit_core.domain.online_store import FeatureRow
+    from credit_core.domain.product import FeatureView, Value
 
 # --- scoring -------------------------------------------------------------------------------
 
@@ -152,26 +153,44 @@ class ModelRegistry(Protocol):
 # --- materialization -----------------------------------------------------------------------
 
 
+class FilePart(NamedTuple):
+    """A feature file, or some of its row groups where it is too large for one worker.
+
+    ``rows`` are the first and one past the last row, ``span`` the first and one past the last
+    byte in which those rows lie; both are None for the whole file.
+    """
+
+    key: str
+    rows: tuple[int, int] | None = None
+    span: tuple[int, int] | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called in results and messages."""
+        return self.key if self.rows is None else f"{self.key}[{self.rows[0]}-{self.rows[1]}]"
+
+
 class LakeRow(NamedTuple):
     """A row of a feature file as it lies there, not yet checked.
 
     ``position`` is its place in the file, 0 is the first; ``keys`` and ``values`` are in the
-    order in which the view defines them. A timestamp is None when it is null or no date at all.
+    order in which the view defines them. A timestamp is in whole milliseconds, and None when it is
+    null or no date at all.
     """
 
     position: int
-    keys: tuple[str | None, ...]
+    keys: tuple[str | int | None, ...]
     event_timestamp: datetime | None
     created_timestamp: datetime | None
     values: tuple[Value, ...]
 
 
 class FeatureFile(Protocol):
-    """A feature file whose columns are those that its view defines."""
+    """A part of a feature file whose columns are those that its view defines."""
 
     @property
     def row_count(self) -> int:
-        """Number of rows, as the file itself states it."""
+        """Number of rows in the part, as the file itself states it."""
 
     def rows_by_entity(self) -> Iterator[LakeRow]:
         """Yield every row once, rows with the same keys next to each other.
@@ -184,8 +203,8 @@ class FeatureFile(Protocol):
 class FeatureLake(Protocol):
     """Opens feature files."""
 
-    def open(self, key: str, view: FeatureView) -> AbstractContextManager[FeatureFile]:
-        """Open the file under that key and check its columns against the view.
+    def open(self, part: FilePart, view: FeatureView) -> AbstractContextManager[FeatureFile]:
+        """Open a part of a file and check the file's columns against the view.
 
         Raises:
             InvalidFeatureFileError: It is not a Parquet file with the view's columns; the message
@@ -207,10 +226,13 @@ class RejectedRow:
 
 
 class RejectedRows(Protocol):
-    """Keeps the rejected rows of one file for whoever has to mend them."""
+    """Keeps rejected rows for whoever has to mend them."""
 
-    def open(self, key: str) -> AbstractContextManager[Callable[[RejectedRow], None]]:
+    def open(self, name: str) -> AbstractContextManager[Callable[[RejectedRow], None]]:
         """Return a function that notes one row; all are kept when the block ends without error.
+
+        Args:
+            name: What the rows are rows of, a ``FilePart.name`` for instance.
 
         Raises:
             StoreUnavailableError: At the end of the block: they could not be kept.
@@ -228,8 +250,8 @@ class WriteCounts:
 class OnlineStoreWriter(Protocol):
     """Writes feature rows so that the newest one stays, whatever the order of writes.
 
-    Newer is: a later recency; with the same recency, features whose JSON sorts later. That is a
-    total order, so any order, repetition or concurrency of writes ends in one state.
+    Newer is a later recency, which is a total order of different rows; so any order, repetition
+    or concurrency of writes ends in one state.
     """
 
     def write(self, rows: Sequence[FeatureRow], *, ttl: timedelta) -> WriteCounts:
@@ -241,4 +263,40 @@ class OnlineStoreWriter(Protocol):
 
         Raises:
             StoreUnavailableError: Not every row is known to be settled. Writing again is safe.
+        """
+
+
+# --- push and freshness --------------------------------------------------------------------
+
+
+class LakeAppender(Protocol):
+    """Adds single rows to the lake, where training finds them."""
+
+    def append(self, key: str, row: LakeRow, view: FeatureView) -> None:
+        """Put a valid row of a view under that key as a file of its own; again is the same.
+
+        Raises:
+            StoreUnavailableError: It is not known to be there; doing it again is safe.
+        """
+
+
+class NewestEvents(Protocol):
+    """Tells the newest event of each view."""
+
+    def read(self, keys: Sequence[str]) -> Mapping[str, datetime]:
+        """Return the event timestamp under each ``newest_row_key``; one never noted is left out.
+
+        Raises:
+            StoreUnavailableError: Not every key was read; none of these is taken for absent.
+        """
+
+
+class Metrics(Protocol):
+    """Where figures about the service itself go."""
+
+    def publish(self, measurements: Sequence[Measurement], *, at: datetime) -> None:
+        """Publish measurements of one moment.
+
+        Raises:
+            StoreUnavailableError: They are not known to have arrived.
         """

@@ -2,6 +2,10 @@
 
 The body is copied to a temporary file first. DuckDB then needs no network, and a body that is
 not what it should be shows before the first row is used.
+
+Of a part of a large file only the bytes of its row groups and the footer are fetched. They go to
+their places in a sparse file of the whole one's size, which DuckDB reads like any other, as long
+as it is asked for the rows of these row groups alone.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import starmap
+from itertools import accumulate, starmap
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, cast
@@ -18,31 +22,44 @@ from typing import TYPE_CHECKING, cast
 import duckdb
 
 from credit_core.adapters.clients import AWS_ERRORS, error_code
-from credit_core.domain.product import DType
+from credit_core.domain.product import DType, KeyType
 from credit_core.errors import InvalidFeatureFileError, StoreUnavailableError
-from credit_core.ports import LakeRow
+from credit_core.ports import FilePart, LakeRow
+from credit_core.use_cases.plan_materialization import LakeObject, RowGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from mypy_boto3_s3 import S3Client
 
-    from credit_core.domain.online_store import Value
-    from credit_core.domain.product import FeatureView
+    from credit_core.domain.product import FeatureView, Value
 
 COPY_BYTES = 1 << 20
+FOOTER_BYTES = 1 << 16
+"""Fetched of a file's end at first; nearly every footer lies within."""
+MAGIC = b"PAR1"
+END_BYTES = 8
+"""The footer's length and the magic are the last bytes of a Parquet file."""
+
 FETCHED_ROWS = 10_000
 
-WHOLE_NUMBERS = frozenset(
-    {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
-)
-FRACTIONS = frozenset({"FLOAT", "DOUBLE", "DECIMAL"})
+# Athena reads no other types as the `bigint` and `double` of the catalog, not even the wider one.
+WHOLE_NUMBERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT"})
+FRACTIONS = frozenset({"FLOAT", "DOUBLE"})
 TIMESTAMPS = frozenset(
     {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE"}
 )
 TEXTS = frozenset({"VARCHAR"})
 
+EXPECTED_TYPES: Mapping[DType, tuple[frozenset[str], str]] = {
+    DType.CATEGORY: (TEXTS, "text"),
+    DType.INTEGER: (WHOLE_NUMBERS, "a whole number"),
+    DType.FLOAT: (FRACTIONS, "a float or double"),
+}
+
 MISSING_CODES = frozenset({"404", "NoSuchKey"})
+CHANGED_CODES = frozenset({"412", "PreconditionFailed"})
+RANGE_CODES = frozenset({"416", "InvalidRange"})
 
 
 class S3FeatureLake:
@@ -73,7 +90,7 @@ class S3FeatureLake:
         self._folder = folder
 
     @contextmanager
-    def open(self, key: str, view: FeatureView) -> Iterator[ParquetFeatureFile]:
+    def open(self, part: FilePart, view: FeatureView) -> Iterator[ParquetFeatureFile]:
         """Copy a file here and check its columns against the view.
 
         Raises:
@@ -83,9 +100,41 @@ class S3FeatureLake:
         """
         with TemporaryDirectory(dir=self._folder) as folder:
             path = Path(folder) / "file.parquet"
-            self._copy(key, path)
+            if part.span is None:
+                self._copy(part.key, path)
+            else:
+                self._copy_span(part.key, path, span=part.span)
             with duckdb.connect(config=self._config(folder)) as connection:
-                yield opened(connection, path, view, key=key)
+                yield opened(connection, path, view, part=part)
+
+    def objects(self, prefix: str) -> Iterator[LakeObject]:
+        """Yield the objects below a prefix in the order of their keys.
+
+        Raises:
+            StoreUnavailableError: S3 did not answer.
+        """
+        try:
+            for page in self._s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=prefix
+            ):
+                for entry in page.get("Contents", []):
+                    yield LakeObject(entry["Key"], entry["Size"], entry["LastModified"])
+        except AWS_ERRORS as error:
+            message = f"{prefix} could not be listed in the lake: {error_code(error)}"
+            raise StoreUnavailableError(message) from None
+
+    def row_groups(self, key: str) -> list[RowGroup]:
+        """Return a file's row groups in order, from its footer alone.
+
+        Raises:
+            InvalidFeatureFileError: It is no whole Parquet file.
+            StoreUnavailableError: S3 did not answer.
+        """
+        with TemporaryDirectory(dir=self._folder) as folder:
+            path = Path(folder) / "footer.parquet"
+            self._copy_footer(key, path)
+            with duckdb.connect(config=self._config(folder)) as connection:
+                return row_groups_of(connection, path, key=key)
 
     def _config(self, folder: str) -> dict[str, str | bool | int | float | list[str]]:
         return {
@@ -99,30 +148,103 @@ class S3FeatureLake:
         }
 
     def _copy(self, key: str, path: Path) -> None:
-        allowed = shutil.disk_usage(path.parent).free // 2
-        try:
+        with _s3_errors(key):
             answer = self._s3.get_object(Bucket=self._bucket, Key=key)
-            size = answer["ContentLength"]
-            if size > allowed:
-                raise InvalidFeatureFileError(
-                    f"{key}: {size / 1e6:.0f} MB, but the temporary storage of this function has "
-                    f"room for files of {allowed / 1e6:.0f} MB; split the file"
-                )
+            _require_room(key, path, answer["ContentLength"])
             with path.open("wb") as file:
                 shutil.copyfileobj(answer["Body"], file, COPY_BYTES)
-        except AWS_ERRORS as error:
-            code = error_code(error)
-            if code in MISSING_CODES:
-                raise InvalidFeatureFileError(f"{key}: there is no such file in the lake") from None
-            message = f"{key} could not be read from the lake: {code}"
-            raise StoreUnavailableError(message) from None
+
+    def _copy_span(self, key: str, path: Path, *, span: tuple[int, int]) -> None:
+        """Fetch the footer and the bytes from the first up to the second to their places."""
+        version = self._copy_footer(key, path)
+        first, past_last = span
+        if not 0 <= first < past_last <= path.stat().st_size:
+            raise _replaced(key)
+        _require_room(key, path, past_last - first)
+        with _s3_errors(key):
+            answer = self._s3.get_object(
+                Bucket=self._bucket,
+                Key=key,
+                Range=f"bytes={first}-{past_last - 1}",
+                IfMatch=version,
+            )
+            with path.open("r+b") as file:
+                file.seek(first)
+                shutil.copyfileobj(answer["Body"], file, COPY_BYTES)
+
+    def _copy_footer(self, key: str, path: Path) -> str:
+        """Make a sparse file that holds the footer in its place; return the file's entity tag."""
+        with _s3_errors(key):
+            answer = self._s3.get_object(
+                Bucket=self._bucket, Key=key, Range=f"bytes=-{FOOTER_BYTES}"
+            )
+            end = answer["Body"].read()
+            # "bytes 900-999/1000"; a file that is shorter than the range comes whole.
+            size = int(answer.get("ContentRange", f"/{len(end)}").rpartition("/")[2])
+            length = int.from_bytes(end[-END_BYTES : -len(MAGIC)], "little") + END_BYTES
+            if not end.endswith(MAGIC) or length > size:
+                raise InvalidFeatureFileError(f"{key}: expected a whole, readable Parquet file")
+            if length > len(end):
+                _require_room(key, path, length)
+                end = self._s3.get_object(
+                    Bucket=self._bucket,
+                    Key=key,
+                    Range=f"bytes={size - length}-{size - 1}",
+                    IfMatch=answer["ETag"],
+                )["Body"].read()
+        with path.open("wb") as file:
+            file.truncate(size)
+            # DuckDB looks at the magic at the beginning, too.
+            file.write(MAGIC)
+            file.seek(size - len(end))
+            file.write(end)
+        return answer["ETag"]
+
+
+@contextmanager
+def _s3_errors(key: str) -> Iterator[None]:
+    """Translate what S3 answers to a request for a file."""
+    try:
+        yield
+    except AWS_ERRORS as error:
+        code = error_code(error)
+        if code in MISSING_CODES:
+            raise InvalidFeatureFileError(f"{key}: there is no such file in the lake") from None
+        if code in CHANGED_CODES:
+            raise _replaced(key) from None
+        if code in RANGE_CODES:
+            # An empty file has no last bytes.
+            message = f"{key}: expected a whole, readable Parquet file"
+            raise InvalidFeatureFileError(message) from None
+        message = f"{key} could not be read from the lake: {code}"
+        raise StoreUnavailableError(message) from None
+
+
+def _require_room(key: str, path: Path, size: int) -> None:
+    """Check that so many bytes fit into half of what is free; the rest is for sorting them.
+
+    Raises:
+        InvalidFeatureFileError: They don't.
+    """
+    allowed = shutil.disk_usage(path.parent).free // 2
+    if size > allowed:
+        raise InvalidFeatureFileError(
+            f"{key}: {size / 1e6:.0f} MB, but the temporary storage of this function has "
+            f"room for files of {allowed / 1e6:.0f} MB; write it with smaller row groups"
+        )
+
+
+def _replaced(key: str) -> InvalidFeatureFileError:
+    return InvalidFeatureFileError(
+        f"{key}: the file was replaced after this run had planned it; materialize it again"
+    )
 
 
 @dataclass(frozen=True)
 class ParquetFeatureFile:
-    """An opened file whose columns are those of its view."""
+    """An opened part of a file whose columns are those of its view."""
 
-    key: str
+    part: FilePart
     row_count: int
     _connection: duckdb.DuckDBPyConnection
     _query: str
@@ -132,7 +254,7 @@ class ParquetFeatureFile:
     def rows_by_entity(self) -> Iterator[LakeRow]:
         """Yield every row once, rows with the same keys next to each other.
 
-        The whole file has been decoded, and sorted, before the first row is yielded, so a damaged
+        The whole part has been decoded, and sorted, before the first row is yielded, so a damaged
         page is found while nothing has been written. Memory stays within DuckDB's limit.
 
         Raises:
@@ -148,34 +270,39 @@ class ParquetFeatureFile:
         ) -> LakeRow:
             return LakeRow(
                 position,
-                cast("tuple[str | None, ...]", rest[: first_value - 3]),
+                cast("tuple[str | int | None, ...]", rest[: first_value - 3]),
                 event_timestamp and event_timestamp.replace(tzinfo=UTC),
                 created_timestamp and created_timestamp.replace(tzinfo=UTC),
                 rest[first_value - 3 :],
             )
 
         try:
-            result = self._connection.execute(self._query, [str(self._path)])
+            result = self._connection.execute(self._query, [str(self._path), *self._rows()])
             while batch := result.fetchmany(FETCHED_ROWS):
                 yield from starmap(lake_row, batch)
         except duckdb.Error as error:
-            raise _unreadable(self.key, error) from None
+            raise _unreadable(self.part.name, error) from None
+
+    def _rows(self) -> tuple[int, ...]:
+        return self.part.rows or ()
 
 
 def opened(
-    connection: duckdb.DuckDBPyConnection, path: Path, view: FeatureView, *, key: str
+    connection: duckdb.DuckDBPyConnection, path: Path, view: FeatureView, *, part: FilePart
 ) -> ParquetFeatureFile:
     """Read a Parquet file's footer and check its columns against the view.
 
     Args:
         connection: A DuckDB connection; the file uses it for as long as it is open.
-        path: The file.
+        path: The file, whole or at least with its footer and the bytes of the part.
         view: What it should hold.
-        key: What errors call it.
+        part: Which of its rows are wanted, and what errors call it.
 
     Raises:
-        InvalidFeatureFileError: It is no Parquet file, or a column is missing or of another type.
+        InvalidFeatureFileError: It is no Parquet file, or a column is missing or of another type,
+            or the part is none of its row groups.
     """
+    key = part.key
     try:
         types = {
             str(name): str(type_)
@@ -191,9 +318,52 @@ def opened(
     faults = schema_faults(view, types)
     if faults:
         raise InvalidFeatureFileError(f"{key}: " + "; ".join(faults))
-    return ParquetFeatureFile(
-        key, int(counted[0][0]), connection, _query(view, types), path, len(view.entity.keys)
-    )
+    row_count = int(counted[0][0])
+    if part.rows is not None:
+        require_row_groups(row_groups_of(connection, path, key=key), part)
+        row_count = part.rows[1] - part.rows[0]
+    query = _query(view, whole=part.rows is None)
+    return ParquetFeatureFile(part, row_count, connection, query, path, len(view.entity.keys))
+
+
+def row_groups_of(connection: duckdb.DuckDBPyConnection, path: Path, *, key: str) -> list[RowGroup]:
+    """Return the row groups that a Parquet file's footer lists, in order.
+
+    Raises:
+        InvalidFeatureFileError: The footer cannot be read.
+    """
+    # A column's dictionary, if it has one, lies before its pages.
+    first = "least(data_page_offset, coalesce(nullif(dictionary_page_offset, 0), data_page_offset))"
+    try:
+        found = connection.execute(
+            f"SELECT any_value(row_group_num_rows), min({first}),"  # noqa: S608 (as above)
+            f" max({first} + total_compressed_size) FROM parquet_metadata(?)"
+            " GROUP BY row_group_id ORDER BY row_group_id",
+            [str(path)],
+        ).fetchall()
+    except duckdb.Error as error:
+        raise _unreadable(key, error) from None
+    return [RowGroup(*map(int, group)) for group in found]
+
+
+def require_row_groups(groups: Sequence[RowGroup], part: FilePart) -> None:
+    """Check that a part is made of whole row groups that lie within its span.
+
+    Elsewhere the sparse file is empty, and what DuckDB would make of that is no answer.
+
+    Raises:
+        InvalidFeatureFileError: It is not; the file is not the one that was planned.
+    """
+    past_last_rows = list(accumulate(group.rows for group in groups))
+    rows, span = part.rows or (0, 0), part.span or (0, 0)
+    wanted = [
+        group
+        for group, past_last in zip(groups, past_last_rows, strict=True)
+        if rows[0] < past_last <= rows[1] and group.rows
+    ]
+    within = all(span[0] <= group.first_byte < group.past_last_byte <= span[1] for group in wanted)
+    if not within or sum(group.rows for group in wanted) != rows[1] - rows[0]:
+        raise _replaced(part.key)
 
 
 def schema_faults(view: FeatureView, types: Mapping[str, str]) -> list[str]:
@@ -204,49 +374,47 @@ def schema_faults(view: FeatureView, types: Mapping[str, str]) -> list[str]:
         types: DuckDB's name of the type of each column.
     """
     expected: dict[str, tuple[frozenset[str], str]] = {
-        **dict.fromkeys(view.entity.keys, (TEXTS, "text")),
-        **dict.fromkeys(("event_timestamp", "created_timestamp"), (TIMESTAMPS, "a timestamp")),
         **{
-            feature.name: (TEXTS, "text")
-            if feature.dtype is DType.CATEGORY
-            else (WHOLE_NUMBERS | FRACTIONS, "a number")
-            for feature in view.features
+            key.name: (TEXTS, "text")
+            if key.dtype is KeyType.TEXT
+            else (WHOLE_NUMBERS, "a whole number")
+            for key in view.entity.keys
         },
+        **dict.fromkeys(("event_timestamp", "created_timestamp"), (TIMESTAMPS, "a timestamp")),
+        **{feature.name: EXPECTED_TYPES[feature.dtype] for feature in view.features},
     }
     faults = []
     for name, (allowed, words) in expected.items():
         if name not in types:
             faults.append(f"column {name} is missing; {view.name} expects {words}")
-        elif _base(types[name]) not in allowed:
+        elif types[name] not in allowed:
             faults.append(f"column {name} is {types[name]}; {view.name} expects {words}")
     return faults
 
 
-def _base(type_: str) -> str:
-    """Return a type without its parameters: DECIMAL(9,2) is a DECIMAL."""
-    return type_.partition("(")[0]
+def _query(view: FeatureView, *, whole: bool) -> str:
+    """Return the query for all rows, or for those from one parameter up to the next.
 
-
-def _query(view: FeatureView, types: Mapping[str, str]) -> str:
-    """Return the query for all rows; names in it are checked by the product's definition."""
-    keys = [f'"{key}"' for key in view.entity.keys]
+    Names in it are checked by the product's definition.
+    """
+    keys = [f'"{key}"' for key in view.entity.key_names]
     times = [
         # Through microseconds since 1970, which no time zone can touch, whatever the column's
-        # type; and only what Python has dates for.
+        # type; only what Python has dates for; and rounded to milliseconds as Athena rounds.
         f"""CASE WHEN isfinite("{name}") AND epoch_us("{name}")
-            BETWEEN -62135596800000000 AND 253402300799999999
-            THEN make_timestamp(epoch_us("{name}")) END"""
+            BETWEEN -62135596800000000 AND 253402300799999499
+            THEN CAST(make_timestamp(epoch_us("{name}")) AS TIMESTAMP(3)) END"""
         for name in ("event_timestamp", "created_timestamp")
     ]
     values = [
-        f'"{feature.name}"::DOUBLE'
-        if feature.dtype is DType.FLOAT or _base(types[feature.name]) in FRACTIONS
-        else f'"{feature.name}"'
+        f'"{feature.name}"::DOUBLE' if feature.dtype is DType.FLOAT else f'"{feature.name}"'
         for feature in view.features
     ]
+    # DuckDB reads no row group that this leaves out.
+    rows = "" if whole else "WHERE file_row_number >= ? AND file_row_number < ?"
     return (
         f"SELECT file_row_number, {', '.join([*times, *keys, *values])}"  # noqa: S608 (see above)
-        f" FROM read_parquet(?, file_row_number = true) ORDER BY {', '.join(keys)}"
+        f" FROM read_parquet(?, file_row_number = true) {rows} ORDER BY {', '.join(keys)}"
     )
 
 

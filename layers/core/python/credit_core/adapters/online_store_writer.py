@@ -64,7 +64,6 @@ class _Step(Enum):
 
     INSERT = "insert"
     UPDATE = "update"
-    UPDATE_TIE = "update tie"
 
 
 class PartiqlOnlineStoreWriter:
@@ -92,7 +91,6 @@ class PartiqlOnlineStoreWriter:
         self._statements = {
             _Step.INSERT: f"INSERT INTO {quoted} VALUE {{{names}}}",
             _Step.UPDATE: f'{update} AND "recency" < ?',
-            _Step.UPDATE_TIE: f'{update} AND "recency" = ? AND "features" < ?',
         }
         self._dynamodb = dynamodb
         self._sleep = sleep
@@ -154,12 +152,9 @@ class PartiqlOnlineStoreWriter:
         values = list(attributes.values())
         if step is _Step.INSERT:
             return {"Statement": self._statements[step], "Parameters": [key, *values]}
-        guard = [attributes["recency"]]
-        if step is _Step.UPDATE_TIE:
-            guard.append(attributes["features"])
         return {
             "Statement": self._statements[step],
-            "Parameters": [*values, key, *guard],
+            "Parameters": [*values, key, attributes["recency"]],
             # The item tells an older row from one that is not there any more.
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
@@ -203,13 +198,8 @@ def _next_step(row: FeatureRow, step: _Step, error: BatchStatementErrorTypeDef) 
     if not stored:
         # There never was an item, or it was removed (expired, erased) since it was met.
         return _Step.INSERT
-    recency, features = (stored.get(name, {}).get("S", "") for name in ("recency", "features"))
-    if recency < row.recency:
-        # Only an item without a recency of ours can get here twice; the rounds are limited.
-        return _Step.UPDATE
-    if recency == row.recency and features < row.features_json():
-        return _Step.UPDATE_TIE
-    return None
+    # Only an item without a recency of ours can get here twice; the rounds are limited.
+    return _Step.UPDATE if stored.get("recency", {}).get("S", "") < row.recency else None
 
 
 def _pause_seconds(attempt: int) -> float:

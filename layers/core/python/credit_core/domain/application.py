@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from credit_core.domain.product import DType
+from credit_core.domain.product import LARGEST_EXACT_INTEGER, DType, KeyType
 from credit_core.errors import Fault, InvalidApplicationError
 
 if TYPE_CHECKING:
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-    from credit_core.domain.online_store import Value
-    from credit_core.domain.product import CreditProduct, Feature
+    from credit_core.domain.product import CreditProduct, EntityKey, Feature, Value
 
 MAXIMUM_BODY_BYTES = 16_384
 """A body is a few hundred bytes; anything beyond this is not an application."""
@@ -31,6 +30,7 @@ MESSAGES = {
     "extra_forbidden": "is not a field of this product",
     "greater_than_equal": "must be at least {ge:g}",
     "less_than_equal": "must be at most {le:g}",
+    "less_than": "must be less than {lt}",
     "int_type": "must be an integer",
     "int_from_float": "must be an integer",
     "float_type": "must be a number",
@@ -50,7 +50,7 @@ class Application:
     """
 
     application_id: str
-    entity_keys: Mapping[str, str]
+    entity_keys: Mapping[str, str | int]
     features: Mapping[str, Value]
     canonical: str
 
@@ -59,7 +59,7 @@ class ApplicationReader:
     """Reads applications for one product; the schema is made once."""
 
     def __init__(self, product: CreditProduct) -> None:
-        self._entity_keys = product.entity_keys
+        self._entity_keys = product.entity_key_names
         self._features = tuple(feature.name for feature in product.request_features)
         self._nullable = {feature.name for feature in product.request_features if feature.nullable}
         self.schema = _request_schema(product)
@@ -155,16 +155,21 @@ def _repeatable(name: str) -> str:
 
 def _request_schema(product: CreditProduct) -> type[BaseModel]:
     """Return the pydantic model of a request body: every field required, no other allowed."""
-    patterns = {key: entity.pattern for entity in product.entities for key in entity.keys}
     # create_model takes field definitions as keyword arguments that no static type can know.
     fields: dict[str, Any] = {"application_id": _identifier(APPLICATION_ID_PATTERN)}
-    fields |= {key: _identifier(patterns[key]) for key in product.entity_keys}
+    fields |= {key.name: _key(key) for key in product.entity_keys}
     fields |= {feature.name: _field(feature) for feature in product.request_features}
     return create_model(
         f"{product.name}_application",
         __config__=ConfigDict(strict=True, extra="forbid", allow_inf_nan=False),
         **fields,
     )
+
+
+def _key(key: EntityKey) -> Any:
+    if key.dtype is KeyType.INTEGER:
+        return Annotated[int, Field(ge=0, lt=LARGEST_EXACT_INTEGER)]
+    return _identifier(key.pattern)
 
 
 def _identifier(pattern: str) -> Any:

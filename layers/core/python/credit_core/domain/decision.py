@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from credit_core.domain.online_store import FeatureRow
     from credit_core.domain.policy import Outcome
+    from credit_core.domain.product import Value
     from credit_core.domain.reasons import Reason
 
 
@@ -43,11 +44,16 @@ class ReferralCause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ServedView:
-    """One view's part in a decision: the row that was read, if any, and what it was worth."""
+    """One view's part in a decision: the row that was read, if any, and what it was worth.
+
+    ``features`` are what the model is served: the row's, or the declared defaults of a view that
+    does without it; None where a person has to decide.
+    """
 
     status: FeatureStatus
     row: FeatureRow | None = None
     age_seconds: float | None = None
+    features: Mapping[str, Value] | None = None
 
     def as_response(self) -> dict[str, object]:
         """Return what the client is told: status and age, no values."""
@@ -62,7 +68,7 @@ class ServedView:
         return self.as_response() | {
             "entity_key": self.row.entity_key if self.row else None,
             "created_timestamp": timestamp_text(self.row.created_timestamp) if self.row else None,
-            "features": self.row.features if self.row else None,
+            "features": self.features,
         }
 
 

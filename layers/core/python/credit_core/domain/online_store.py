@@ -1,15 +1,19 @@
 """Layout of a row in the online store: one item per view and entity.
 
-``recency`` is the event timestamp and the created timestamp in one sortable string, so that the
-guard "newer than what is stored" is one comparison in any DynamoDB dialect.
+``recency`` puts the event timestamp, the created timestamp and the features themselves into one
+sortable text, so that the guard "newer than what is stored" is one comparison in any DynamoDB
+dialect, and so that of two rows of one instant every reader picks the same.
+
+Time has a resolution of milliseconds, here as in Athena.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
-import math
+import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -20,30 +24,47 @@ from credit_core.errors import MalformedFeaturesError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from credit_core.domain.product import CreditProduct, Feature, FeatureView
+    from credit_core.domain.product import CreditProduct, Feature, FeatureView, Value
 
-type Value = float | int | str | None
-"""A feature's value as sent or stored; None is unknown."""
+_DOUBLE, _BITS = struct.Struct(">d"), struct.Struct(">Q")
+_SIGN, _ALL = 1 << 63, (1 << 64) - 1
 
 
 def timestamp_text(moment: datetime) -> str:
-    """Return UTC ISO 8601 with microseconds, of fixed width, so that text sorts as time does.
+    """Return UTC ISO 8601 with milliseconds, of fixed width, so that text sorts as time does.
 
     Raises:
         ValueError: The datetime carries no time zone.
 
     >>> timestamp_text(datetime(2026, 11, 20, 9, tzinfo=UTC))
-    '2026-11-20T09:00:00.000000Z'
+    '2026-11-20T09:00:00.000Z'
     """
     if moment.tzinfo is None:
         message = "a timestamp needs a time zone"
         raise ValueError(message)
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
-def recency(event_timestamp: datetime, created_timestamp: datetime) -> str:
-    """Return the sort key of a row: newest event first, then newest correction of it."""
-    return f"{timestamp_text(event_timestamp)}/{timestamp_text(created_timestamp)}"
+def tie_break(definitions: Sequence[Feature], features: Mapping[str, Value]) -> str:
+    """Return text that sorts as rows of equal times do: by their features, in order of definition.
+
+    Numbers sort by value, categories by code point, and null sorts before either, as with
+    ``NULLS LAST`` in a descending order of SQL.
+
+    Source: IEEE 754 doubles of one sign sort as their bits do; RFC 4648, section 7 (base32hex).
+    """
+    encoded = b"".join(_sortable(feature, features[feature.name]) for feature in definitions)
+    return base64.b32hexencode(encoded).decode("ascii").rstrip("=")
+
+
+def _sortable(feature: Feature, value: Value) -> bytes:
+    if feature.dtype is DType.CATEGORY:
+        place = 0 if value is None else 1 + sorted(feature.categories).index(str(value))
+        return place.to_bytes(2, "big")
+    if value is None:
+        return bytes(8)
+    (bits,) = _BITS.unpack(_DOUBLE.pack(float(value) + 0.0))  # -0.0 is 0.0
+    return _BITS.pack(bits ^ (_ALL if bits & _SIGN else _SIGN))
 
 
 def keyed_hash(secret: bytes, *parts: str) -> str:
@@ -62,37 +83,55 @@ def keyed_hash(secret: bytes, *parts: str) -> str:
 
 
 def entity_key(
-    product: CreditProduct, view: FeatureView, keys: Mapping[str, str], *, secret: bytes
+    product: CreditProduct, view: FeatureView, keys: Mapping[str, str | int], *, secret: bytes
 ) -> str:
     """Return the partition key of a view's row: readable names, then a keyed hash of the entity.
 
     Args:
         product: Whose view it is.
         view: The feature view.
-        keys: Value of each of the entity's keys.
+        keys: Value of each of the entity's keys; an integer counts as its decimal digits.
         secret: The HMAC key (never stored beside the rows).
     """
-    parts = [keys[name] for name in view.entity.keys]
+    parts = [str(keys[name]) for name in view.entity.key_names]
     return f"{product.name}/{view.name}#{keyed_hash(secret, view.entity.name, *parts)}"
+
+
+def newest_row_key(product: CreditProduct, view: FeatureView) -> str:
+    """Return the key of the item whose recency is that of the newest row of the whole view."""
+    return f"{product.name}/{view.name}#newest"
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureRow:
-    """One view's features for one entity at one time."""
+    """One view's features for one entity at one time.
+
+    ``recency`` guards its write: of two rows of an entity the one whose recency is greater counts.
+    """
 
     entity_key: str
     event_timestamp: datetime
     created_timestamp: datetime
     features: Mapping[str, Value]
-
-    @property
-    def recency(self) -> str:
-        """The sort key that guards writes."""
-        return recency(self.event_timestamp, self.created_timestamp)
+    recency: str
 
     def features_json(self) -> str:
         """Return the features as compact JSON with keys in order of definition."""
         return json.dumps(self.features, separators=(",", ":"), allow_nan=False)
+
+
+def feature_row(
+    definitions: Sequence[Feature],
+    key: str,
+    *,
+    event_timestamp: datetime,
+    created_timestamp: datetime,
+    features: Mapping[str, Value],
+) -> FeatureRow:
+    """Return a row of valid features; newest is its event, then its correction, then its values."""
+    times = timestamp_text(event_timestamp), timestamp_text(created_timestamp)
+    recency = "/".join((*times, tie_break(definitions, features)))
+    return FeatureRow(key, event_timestamp, created_timestamp, features, recency)
 
 
 def row_from_stored(
@@ -105,7 +144,7 @@ def row_from_stored(
             cannot be read, a missing or unknown feature, a value of another type or range.
     """
     try:
-        event_text, created_text = recency_text.split("/")
+        event_text, created_text, _ = recency_text.split("/")
         event_timestamp = datetime.fromisoformat(event_text)
         created_timestamp = datetime.fromisoformat(created_text)
         # In UTC from here on: a date that has none at the ends of the calendar shows now.
@@ -123,7 +162,7 @@ def row_from_stored(
     faults = row_faults(view.features, features)
     if faults:
         raise MalformedFeaturesError(view.name, "; ".join(faults))
-    return FeatureRow(key, event_timestamp, created_timestamp, features)
+    return FeatureRow(key, event_timestamp, created_timestamp, features, recency_text)
 
 
 def row_faults(definitions: Sequence[Feature], features: Mapping[str, object]) -> list[str]:
@@ -133,30 +172,9 @@ def row_faults(definitions: Sequence[Feature], features: Mapping[str, object]) -
         if feature.name not in features:
             faults.append(f"{feature.name} is absent")
         else:
-            fault = value_fault(feature, features[feature.name])
+            fault = feature.value_fault(features[feature.name])
             if fault:
                 faults.append(f"{feature.name} {fault}")
     if not faults and len(features) != len(definitions):
         faults.append("there are features that the view does not define")
     return faults
-
-
-def value_fault(feature: Feature, value: object) -> str | None:
-    """Return what is wrong with one stored value, or None."""
-    if value is None:
-        return None if feature.nullable else "is null"
-    if feature.dtype is DType.CATEGORY:
-        return None if value in feature.categories else "is none of its categories"
-    # An int is finite, and may be too long for isfinite.
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or (isinstance(value, float) and not math.isfinite(value))
-    ):
-        return "is not a finite number"
-    if feature.dtype is DType.INTEGER and not isinstance(value, int):
-        return "is not an integer"
-    low, high = feature.minimum, feature.maximum
-    if low is not None and high is not None and not low <= value <= high:
-        return f"is not from {low:g} to {high:g}"
-    return None

@@ -10,7 +10,11 @@ import importlib
 import math
 import re
 from collections import Counter
-from collections.abc import Callable  # noqa: TC003 (dataclass field types are read at run time)
+from collections.abc import (  # noqa: TC003 (dataclass field types are read at run time)
+    Callable,
+    Iterable,
+    Mapping,
+)
 from dataclasses import dataclass, field
 from datetime import timedelta  # noqa: TC003 (see above)
 from enum import StrEnum
@@ -24,8 +28,12 @@ from credit_core.errors import InvalidProductError
 type Column = NDArray[np.float64]
 """Values of one feature, shape (n,), NaN where unknown."""
 
+type Value = float | int | str | None
+"""A feature's value as sent or stored; None is unknown."""
+
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
-LARGEST_EXACT_FLOAT32_INTEGER = 2**24
+LARGEST_EXACT_INTEGER = 2**53
+"""Beyond it neither JSON nor a double tells two integers apart. The model sees float32."""
 RETENTION_TTLS = 2
 """A row is kept, online, for this many times its ttl: stale up to then, missing afterwards."""
 MAXIMUM_BATCH_KEYS = 100
@@ -47,11 +55,29 @@ class RiskDirection(StrEnum):
     DECREASING = "decreasing"
 
 
-class Unavailable(StrEnum):
-    """What a decision does when a view's features are missing or stale."""
+class KeyType(StrEnum):
+    """How a key of an entity is sent and stored."""
 
-    REFER = "refer"
-    NULLS = "nulls"
+    TEXT = "text"
+    INTEGER = "integer"
+
+
+@dataclass(frozen=True)
+class Refer:
+    """When a view's features are missing or stale, a person decides."""
+
+
+REFER = Refer()
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """When a view's features are missing or stale, these values stand for them.
+
+    Training applies them as scoring does. A feature that is not named is unknown.
+    """
+
+    values: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +100,8 @@ class Feature:
     ``minimum`` and ``maximum`` are inclusive and in ``unit``. A ``nullable`` feature may be
     unknown; the model sees NaN, or no category at all. ``risk`` is the direction of the whole
     effect on the probability of default, what derived features make of the value included.
+    ``unknown_category`` is the category that an undeclared or null value of the lake counts as;
+    a request has to name a declared one.
     """
 
     name: str
@@ -86,43 +114,72 @@ class Feature:
     categories: tuple[str, ...] = ()
     nullable: bool = False
     risk: RiskDirection | None = None
+    unknown_category: str | None = None
+
+    def known(self, value: Value) -> Value:
+        """Return a value of the lake, or the unknown category where it is none of the declared."""
+        if self.unknown_category is None or value in self.categories:
+            return value
+        return self.unknown_category
+
+    def value_fault(self, value: object) -> str | None:
+        """Return what is wrong with a value, or None; the message never repeats the value."""
+        if value is None:
+            return None if self.nullable else "is null"
+        if self.dtype is DType.CATEGORY:
+            return None if value in self.categories else "is none of its categories"
+        # An int is finite, and may be too long for isfinite.
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or (isinstance(value, float) and not math.isfinite(value))
+        ):
+            return "is not a finite number"
+        if self.dtype is DType.INTEGER and not isinstance(value, int):
+            return "is not an integer"
+        low, high = self.minimum, self.maximum
+        if low is not None and high is not None and not low <= value <= high:
+            return f"is not from {low:g} to {high:g}"
+        return None
 
     def faults(self) -> list[str]:
         """Return what is wrong with this definition, each with its place."""
         found = []
         if not NAME.match(self.name):
-            found.append(f"{self.name!r}: names are lower case letters, digits and underscores")
+            found.append("names are lower case letters, digits and underscores")
         if self.nullable and self.adverse_action.text_if_unknown is None:
-            found.append(f"{self.name}: nullable, so its reason needs a text_if_unknown")
+            found.append("nullable, so its reason needs a text_if_unknown")
         if self.dtype is DType.CATEGORY:
             if len(self.categories) < 2:  # noqa: PLR2004 (one category carries no information)
-                found.append(f"{self.name}: a category needs at least two categories")
+                found.append("a category needs at least two categories")
             if len(set(self.categories)) != len(self.categories):
-                found.append(f"{self.name}: a category is listed twice")
+                found.append("a category is listed twice")
             if self.minimum is not None or self.maximum is not None:
-                found.append(f"{self.name}: a category has no range")
+                found.append("a category has no range")
             if self.risk is not None:
-                found.append(f"{self.name}: a category has no direction of risk")
+                found.append("a category has no direction of risk")
+            if self.unknown_category not in (None, *self.categories):
+                found.append(f"unknown_category {self.unknown_category!r} is not in categories")
         else:
             found += self._range_faults()
         return found
 
     def _range_faults(self) -> list[str]:
         found = []
-        if self.categories:
-            found.append(f"{self.name}: only a category has categories")
+        if self.categories or self.unknown_category is not None:
+            found.append("only a category has categories")
         if self.unit is None:
-            found.append(f"{self.name}: state its unit")
+            found.append("state its unit")
         if self.minimum is None or self.maximum is None:
-            found.append(f"{self.name}: state minimum and maximum")
+            found.append("state minimum and maximum")
         elif not (math.isfinite(self.minimum) and math.isfinite(self.maximum)):
-            found.append(f"{self.name}: minimum and maximum must be finite")
+            found.append("minimum and maximum must be finite")
         elif self.minimum > self.maximum:
-            found.append(f"{self.name}: minimum {self.minimum} is above maximum {self.maximum}")
+            found.append(f"minimum {self.minimum} is above maximum {self.maximum}")
         elif self.dtype is DType.INTEGER and (
-            max(abs(self.minimum), abs(self.maximum)) > LARGEST_EXACT_FLOAT32_INTEGER
+            max(abs(self.minimum), abs(self.maximum)) > LARGEST_EXACT_INTEGER
         ):
-            found.append(f"{self.name}: integers beyond 2**24 are not exact in float32; use float")
+            found.append("integers beyond 2**53 are not exact in JSON; use float")
         return found
 
 
@@ -141,23 +198,63 @@ class DerivedFeature(Feature):
         """Return what is wrong with this definition, each with its place."""
         found = super().faults()
         if self.dtype is not DType.FLOAT:
-            found.append(f"{self.name}: a derived feature is a float")
+            found.append("a derived feature is a float")
         if not self.inputs:
-            found.append(f"{self.name}: a derived feature needs inputs")
+            found.append("a derived feature needs inputs")
+        return found
+
+
+@dataclass(frozen=True)
+class EntityKey:
+    """A field of the application that identifies an entity.
+
+    ``pattern`` is the regular expression that a text key must match in full; an integer key is a
+    whole number from 0 to 2**53 - 1.
+    """
+
+    name: str
+    dtype: KeyType = KeyType.TEXT
+    pattern: str = r"[A-Za-z0-9_.:-]{1,64}"
+
+    def value_fault(self, value: object) -> str | None:
+        """Return what is wrong with a key, or None; the message never repeats the key."""
+        if value is None:
+            return "is null"
+        if self.dtype is KeyType.INTEGER:
+            if isinstance(value, bool) or not isinstance(value, int):
+                return "is not an integer"
+            if not 0 <= value < LARGEST_EXACT_INTEGER:
+                return "is not from 0 to 2**53 - 1"
+        elif not isinstance(value, str):
+            return "is not text"
+        elif not re.fullmatch(self.pattern, value):
+            return f"does not match {self.pattern}"
+        return None
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with this definition."""
+        found = []
+        if not NAME.match(self.name):
+            found.append("names are lower case letters, digits and underscores")
+        try:
+            re.compile(self.pattern)
+        except re.error as error:
+            found.append(f"pattern {self.pattern!r} is no regular expression: {error}")
         return found
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entity:
-    """Whom or what a feature view describes; ``keys`` are fields of the application.
-
-    ``pattern`` is the regular expression that each key must match in full.
-    """
+    """Whom or what a feature view describes; ``keys`` are fields of the application."""
 
     name: str
     description: str
-    keys: tuple[str, ...]
-    pattern: str = r"[A-Za-z0-9_.:-]{1,64}"
+    keys: tuple[EntityKey, ...]
+
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        """Names of the keys, in order of definition."""
+        return tuple(key.name for key in self.keys)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +262,7 @@ class FeatureView:
     """Features of one entity that arrive and age together.
 
     ``ttl`` is the age of the event above which a row no longer supports a decision, online and
-    in training alike.
+    in training alike. ``when_missing`` and ``when_stale`` say what stands for such a row.
     """
 
     name: str
@@ -173,22 +270,38 @@ class FeatureView:
     entity: Entity
     ttl: timedelta
     features: tuple[Feature, ...]
-    when_missing: Unavailable = Unavailable.REFER
-    when_stale: Unavailable = Unavailable.REFER
+    when_missing: Refer | Defaults = REFER
+    when_stale: Refer | Defaults = REFER
 
     @property
     def ttl_seconds(self) -> float:
         """The time to live in seconds."""
         return self.ttl.total_seconds()
 
+    def substitutes(self, rule: Refer | Defaults) -> dict[str, Value] | None:
+        """Return the values that stand for the features under a rule, None if a person decides."""
+        if isinstance(rule, Refer):
+            return None
+        return {feature.name: rule.values.get(feature.name) for feature in self.features}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Label:
-    """What the model learns to predict: 1 for a default within ``horizon``, else 0."""
+    """What the model learns to predict: 1 for a default within ``horizon``, else 0.
+
+    Only applications whose horizon has passed are trained on: of younger ones no more than the
+    early defaults can be known.
+    """
 
     name: str
     description: str
     horizon: timedelta
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with this definition."""
+        if self.horizon.total_seconds() < 0 or self.horizon.microseconds:
+            return ["horizon must be whole seconds, not negative"]
+        return []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,9 +367,14 @@ class CreditProduct:
             raise InvalidProductError(self.name, faults)
 
     @cached_property
-    def entity_keys(self) -> tuple[str, ...]:
-        """Names of the application fields that identify entities, in order of definition."""
-        return tuple(dict.fromkeys(key for entity in self.entities for key in entity.keys))
+    def entity_keys(self) -> tuple[EntityKey, ...]:
+        """Application fields that identify entities, each once, in order of definition."""
+        return tuple({key.name: key for entity in self.entities for key in entity.keys}.values())
+
+    @cached_property
+    def entity_key_names(self) -> tuple[str, ...]:
+        """Names of ``entity_keys``."""
+        return tuple(key.name for key in self.entity_keys)
 
     @cached_property
     def base_features(self) -> tuple[Feature, ...]:
@@ -300,47 +418,97 @@ class CreditProduct:
         raise KeyError(name)
 
     def _faults(self) -> list[str]:
-        found = [] if NAME.match(self.name) else [f"{self.name!r}: not a valid product name"]
+        found = [] if NAME.match(self.name) else [f"name: {self.name!r} is not a valid name"]
         found += self.policy.faults()
-        for feature in self.model_features:
-            found += feature.faults()
+        for group, features in (
+            ("request_features", self.request_features),
+            ("derived_features", self.derived_features),
+        ):
+            for feature in features:
+                found += _placed(f"{group}.{feature.name}", feature.faults())
         columns = Counter(
             [feature.name for feature in self.model_features]
-            + list(self.entity_keys)
+            + list(self.entity_key_names)
             + ["application_id", "event_timestamp", "created_timestamp", self.label.name]
         )
         found += [f"{name}: defined {count} times" for name, count in columns.items() if count > 1]
         found += [
-            f"{unwanted.name}: prohibited as an input ({unwanted.reason})"
+            f"prohibited.{unwanted.name}: it is an input, and prohibited as one ({unwanted.reason})"
             for unwanted in self.prohibited
             if unwanted.name in columns
         ]
-        found += self._view_faults()
+        found += _placed(f"label.{self.label.name}", self.label.faults())
+        found += self._entity_faults() + self._view_faults()
         available = {feature.name: feature for feature in self.base_features}
         for derived in self.derived_features:
+            place = f"derived_features.{derived.name}.inputs"
             for name in derived.inputs:
                 if name not in available:
-                    found.append(f"{derived.name}: its input {name!r} is not a feature")
+                    found.append(f"{place}: {name!r} is not a feature")
                 elif available[name].dtype is DType.CATEGORY:
-                    found.append(f"{derived.name}: its input {name!r} is a category")
+                    found.append(f"{place}: {name!r} is a category")
+        return found
+
+    def _entity_faults(self) -> list[str]:
+        found = []
+        defined: dict[str, EntityKey] = {}
+        for entity in self.entities:
+            place = f"entities.{entity.name}"
+            if not entity.keys:
+                found.append(f"{place}: has no keys")
+            for key in entity.keys:
+                found += _placed(f"{place}.{key.name}", key.faults())
+                if defined.setdefault(key.name, key) != key:
+                    found.append(f"{place}.{key.name}: another entity defines it differently")
+        names = Counter(entity.name for entity in self.entities)
+        found += [f"entities.{name}: defined twice" for name, count in names.items() if count > 1]
         return found
 
     def _view_faults(self) -> list[str]:
         found = []
         for view in self.feature_views:
+            place = f"feature_views.{view.name}"
             if not NAME.match(view.name) or view.name == "applications":
-                found.append(f"{view.name!r}: not a valid view name")
+                found.append(f"{place}: not a valid view name")
             if view.entity not in self.entities:
-                found.append(f"{view.name}: its entity {view.entity.name} is not in entities")
-            if view.ttl_seconds <= 0:
-                found.append(f"{view.name}: ttl must be positive")
+                found.append(f"{place}.entity: {view.entity.name} is not in entities")
+            if view.ttl_seconds < 1 or view.ttl.microseconds:
+                found.append(f"{place}.ttl: must be whole seconds, at least one")
             if not view.features:
-                found.append(f"{view.name}: has no features")
+                found.append(f"{place}: has no features")
+            for feature in view.features:
+                found += _placed(f"{place}.{feature.name}", feature.faults())
+            found += _substitute_faults(view, "when_missing", view.when_missing)
+            found += _substitute_faults(view, "when_stale", view.when_stale)
         names = Counter(view.name for view in self.feature_views)
-        found += [f"{name}: view defined twice" for name, count in names.items() if count > 1]
+        found += [
+            f"feature_views.{name}: defined {count} times"
+            for name, count in names.items()
+            if count > 1
+        ]
         if len(self.feature_views) + 2 > MAXIMUM_BATCH_KEYS:
-            found.append(f"{len(self.feature_views)} views do not fit one BatchGetItem")
+            found.append(
+                f"feature_views: {len(self.feature_views)} do not fit one BatchGetItem, which reads"
+                f" {MAXIMUM_BATCH_KEYS} keys, two of them the receipt's and the rollout pointer's"
+            )
         return found
+
+
+def _placed(place: str, faults: Iterable[str]) -> list[str]:
+    return [f"{place}: {fault}" for fault in faults]
+
+
+def _substitute_faults(view: FeatureView, name: str, rule: Refer | Defaults) -> list[str]:
+    place = f"feature_views.{view.name}.{name}"
+    substitutes = view.substitutes(rule)
+    if substitutes is None or isinstance(rule, Refer):
+        return []
+    found = [f"{place}: {other!r} is not a feature" for other in rule.values.keys() - substitutes]
+    for feature in view.features:
+        fault = feature.value_fault(substitutes[feature.name])
+        if fault:
+            found.append(f"{place}.{feature.name}: the default {fault}")
+    return found
 
 
 def safe_ratio(numerator: Column, denominator: Column) -> Column:

@@ -1,4 +1,4 @@
-"""Bring a feature file of the lake into the online store, newest row per entity.
+"""Bring feature files of the lake into the online store, newest row per entity.
 
 Files may come in any order, twice, at the same time, or again after a crash: what is written is
 decided by the rows alone (see ``OnlineStoreWriter``), so the store ends the same.
@@ -6,30 +6,40 @@ decided by the rows alone (see ``OnlineStoreWriter``), so the store ends the sam
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import reduce
 from itertools import batched, groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from credit_core.domain.online_store import FeatureRow, entity_key, row_faults
-from credit_core.domain.product import DType
+from credit_core.domain.online_store import (
+    FeatureRow,
+    entity_key,
+    feature_row,
+    newest_row_key,
+    row_faults,
+)
 from credit_core.errors import InvalidFeatureFileError
-from credit_core.ports import RejectedRow
+from credit_core.ports import RejectedRow, WriteCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-    from credit_core.domain.online_store import Value
     from credit_core.domain.product import CreditProduct, FeatureView
-    from credit_core.ports import FeatureLake, LakeRow, OnlineStoreWriter, RejectedRows
+    from credit_core.ports import (
+        FeatureLake,
+        FilePart,
+        LakeRow,
+        OnlineStoreWriter,
+        RejectedRows,
+    )
 
-CLOCK_SKEW = timedelta(minutes=5)
-"""How far a row may lie in the future before it is an error.
+CLOCK_SKEW = timedelta(minutes=1)
+"""How far a row may lie in the future: its time is waited for. Beyond that it is an error.
 
-A row from next year would win over every row until then, so it must not get in.
+Training sees a row from the later of its two times on, so scoring must not see it before. And a
+row from next year would win over every row until then.
 """
 
 ROWS_A_WRITE = 2_000
@@ -38,7 +48,10 @@ ROWS_A_WRITE = 2_000
 
 @dataclass(frozen=True, slots=True)
 class MaterializedFile:
-    """What became of a file's rows: ``read`` is ``written`` + ``stale`` + ``rejected``."""
+    """What became of the rows of a file or a part of it, which ``key`` names.
+
+    ``read`` is ``written`` + ``stale`` + ``rejected``.
+    """
 
     key: str
     view: str
@@ -51,10 +64,10 @@ class MaterializedFile:
 def is_hidden(key: str) -> bool:
     """Whether Athena passes over a file of that key: a folder's mark, ``_SUCCESS``, ``.part.tmp``.
 
-    What training does not see, scoring must not see either.
+    So it does with all that lies in a folder of such a name, ``_temporary/``. What training does
+    not see, scoring must not see either.
     """
-    name = key.rpartition("/")[2]
-    return name == "" or name.startswith(("_", "."))
+    return key.endswith("/") or any(name.startswith(("_", ".")) for name in key.split("/"))
 
 
 def view_of_key(product: CreditProduct, key: str) -> FeatureView:
@@ -74,13 +87,14 @@ def view_of_key(product: CreditProduct, key: str) -> FeatureView:
 
 def materialize(
     product: CreditProduct,
-    key: str,
+    part: FilePart,
     *,
     lake: FeatureLake,
     store: OnlineStoreWriter,
     rejected_rows: RejectedRows,
     secret: bytes,
     as_of: datetime,
+    wait: Callable[[float], None],
 ) -> MaterializedFile:
     """Write the newest valid row of each entity in a file, unless the store holds a newer one.
 
@@ -88,38 +102,33 @@ def materialize(
 
     Args:
         product: Whose features these are.
-        key: The file's key in the lake.
+        part: The file in the lake, or a part of it.
         lake: Where it lies.
         store: Where its rows go.
         rejected_rows: Where rows that cannot be written are noted.
         secret: The HMAC key of entity keys.
-        as_of: Now; a row from later than that is rejected.
+        as_of: Now; a row from much later than that is rejected.
+        wait: Returns after that many seconds; rows from a little later than now are waited for.
 
     Raises:
         InvalidFeatureFileError: The file is not what its view defines; nothing was written.
         StoreUnavailableError: A store did not answer. What was written is right, and doing the
-            whole file again completes it.
+            whole part again completes it.
     """
-    view = view_of_key(product, key)
-    if is_hidden(key):
-        return MaterializedFile(key, view.name, read=0)
-    written = stale = 0
-    with lake.open(key, view) as file, rejected_rows.open(key) as reject:
-        inspection = _Inspection(product, view, secret=secret, as_of=as_of, reject=reject)
-        newest = newest_by_entity(inspection.valid_rows(file.rows_by_entity()))
-        sent = 0
-        for rows in batched(newest, ROWS_A_WRITE, strict=False):
-            counts = store.write(rows, ttl=view.ttl)
-            sent += len(rows)
-            written += counts.written
-            stale += counts.stale
+    view = view_of_key(product, part.key)
+    if is_hidden(part.key):
+        return MaterializedFile(part.name, view.name, read=0)
+    with lake.open(part, view) as file, rejected_rows.open(part.name) as reject:
+        inspection = RowInspection(product, view, secret=secret, as_of=as_of, reject=reject)
+        rows = inspection.valid_rows(file.rows_by_entity())
+        sent, counts = write_newest(product, view, rows, store=store, as_of=as_of, wait=wait)
         read = file.row_count
     # Each number is counted where it arises, so that a row lost anywhere shows as a difference.
-    stale += inspection.valid - sent
-    return MaterializedFile(key, view.name, read, written, stale, inspection.rejected)
+    stale = counts.stale + inspection.valid - sent
+    return MaterializedFile(part.name, view.name, read, counts.written, stale, inspection.rejected)
 
 
-class _Inspection:
+class RowInspection:
     """Lets the valid rows of a view pass, rejects the others, and counts both."""
 
     def __init__(
@@ -138,28 +147,25 @@ class _Inspection:
         self._secret = secret
         self._latest = as_of + CLOCK_SKEW
         self._reject = reject
-        self._key_pattern = re.compile(view.entity.pattern)
-        self._names = [feature.name for feature in view.features]
-        self._integers = [
-            feature.name for feature in view.features if feature.dtype is DType.INTEGER
-        ]
 
     def valid_rows(self, rows: Iterable[LakeRow]) -> Iterator[FeatureRow]:
         """Yield the rows that can be written, in the order in which they come."""
+        view = self._view
         for row in rows:
-            keys = dict(zip(self._view.entity.keys, row.keys, strict=True))
-            features = dict(zip(self._names, row.values, strict=True))
-            for name in self._integers:
-                features[name] = whole(features[name])
+            keys = dict(zip(view.entity.key_names, row.keys, strict=True))
+            features = {
+                feature.name: feature.known(value)
+                for feature, value in zip(view.features, row.values, strict=True)
+            }
             faults = [
-                *self._key_faults(keys),
+                *self._key_faults(row),
                 *self._time_faults("event_timestamp", row.event_timestamp),
                 *self._time_faults("created_timestamp", row.created_timestamp),
-                *row_faults(self._view.features, features),
+                *row_faults(view.features, features),
             ]
             known = {name: value for name, value in keys.items() if value is not None}
             hashed = (
-                entity_key(self._product, self._view, known, secret=self._secret)
+                entity_key(self._product, view, known, secret=self._secret)
                 if len(known) == len(keys)
                 else None
             )
@@ -168,15 +174,20 @@ class _Inspection:
                 self._reject(RejectedRow(row.position, hashed, tuple(faults)))
             else:
                 self.valid += 1
-                yield FeatureRow(hashed, row.event_timestamp, row.created_timestamp, features)
+                yield feature_row(
+                    view.features,
+                    hashed,
+                    event_timestamp=row.event_timestamp,
+                    created_timestamp=row.created_timestamp,
+                    features=features,
+                )
 
-    def _key_faults(self, keys: dict[str, str | None]) -> Iterator[str]:
-        for name, value in keys.items():
-            if value is None:
-                yield f"{name} is null"
-            elif not self._key_pattern.fullmatch(value):
-                # No application can carry such a key, so the row could never be read.
-                yield f"{name} does not match {self._view.entity.pattern}"
+    def _key_faults(self, row: LakeRow) -> Iterator[str]:
+        # No application can carry such a key, so the row could never be read.
+        for key, value in zip(self._view.entity.keys, row.keys, strict=True):
+            fault = key.value_fault(value)
+            if fault:
+                yield f"{key.name} {fault}"
 
     def _time_faults(self, name: str, moment: datetime | None) -> Iterator[str]:
         if moment is None:
@@ -185,24 +196,57 @@ class _Inspection:
             yield f"{name} lies in the future"
 
 
-def whole(value: Value) -> Value:
-    """Return the integer that an integral float stands for, and any other value as it is.
+def write_newest(
+    product: CreditProduct,
+    view: FeatureView,
+    rows: Iterable[FeatureRow],
+    *,
+    store: OnlineStoreWriter,
+    as_of: datetime,
+    wait: Callable[[float], None],
+) -> tuple[int, WriteCounts]:
+    """Write the newest row of each entity, and note the newest one of all for the view.
 
-    Tools that have no nullable integers write columns of doubles instead.
+    Args:
+        product: Whose view it is.
+        view: The view of the rows.
+        rows: Valid rows, those of an entity next to each other.
+        store: Where they go.
+        as_of: When the rows were taken to be valid.
+        wait: Returns after that many seconds.
+
+    Returns:
+        How many rows were sent to the store, one an entity, and what it said to them.
+
+    Raises:
+        StoreUnavailableError: Not every row is known to be settled. Writing again is safe.
     """
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    sent = written = stale = 0
+    now = as_of
+    newest: FeatureRow | None = None
+    for batch in batched(newest_by_entity(rows), ROWS_A_WRITE, strict=False):
+        known_from = max(max(row.event_timestamp, row.created_timestamp) for row in batch)
+        if known_from > now:
+            wait((known_from - now).total_seconds())
+            now = known_from
+        counts = store.write(batch, ttl=view.ttl)
+        sent += len(batch)
+        written += counts.written
+        stale += counts.stale
+        newest = max(filter(None, (newest, *batch)), key=attrgetter("recency"))
+    if newest is not None:
+        mark = feature_row(
+            (),
+            newest_row_key(product, view),
+            event_timestamp=newest.event_timestamp,
+            created_timestamp=newest.created_timestamp,
+            features={},
+        )
+        store.write((mark,), ttl=view.ttl)
+    return sent, WriteCounts(written, stale)
 
 
 def newest_by_entity(rows: Iterable[FeatureRow]) -> Iterator[FeatureRow]:
     """Yield the newest row of each entity; rows of an entity must come next to each other."""
-    for _, of_entity in groupby(rows, key=lambda row: row.entity_key):
-        yield reduce(newer, of_entity)
-
-
-def newer(one: FeatureRow, other: FeatureRow) -> FeatureRow:
-    """Return the newer of two rows of an entity, by the order of ``OnlineStoreWriter``."""
-    times = [(row.event_timestamp, row.created_timestamp) for row in (one, other)]
-    if times[0] == times[1]:
-        # Two truths of one instant: upstream is wrong, but every worker must pick the same.
-        return max(one, other, key=FeatureRow.features_json)
-    return one if times[0] > times[1] else other
+    for _, of_entity in groupby(rows, key=attrgetter("entity_key")):
+        yield max(of_entity, key=attrgetter("recency"))

@@ -33,7 +33,7 @@ from credit_core.domain.policy import (
     points_per_log_odds,
     probability,
 )
-from credit_core.domain.product import RETENTION_TTLS, Unavailable
+from credit_core.domain.product import RETENTION_TTLS
 from credit_core.domain.reasons import (
     adverse_action_reasons,
     efficiency_error,
@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from credit_core.domain.application import Application
-    from credit_core.domain.online_store import Value
-    from credit_core.domain.product import CreditProduct, FeatureView
+    from credit_core.domain.online_store import FeatureRow
+    from credit_core.domain.product import CreditProduct, FeatureView, Value
     from credit_core.ports import ChampionSource, DecisionStore, LoadedModel, Readout, Timer
 
 CLOCK_SKEW_SECONDS = 300.0
@@ -101,7 +101,7 @@ class ScoreApplication:
 
         Args:
             body: The request body, JSON.
-            as_of: The instant of the decision, with time zone.
+            as_of: The instant of the decision, with time zone; it counts in whole milliseconds.
             timer: Takes the time per stage and knows how much of the deadline is left.
 
         Raises:
@@ -109,6 +109,7 @@ class ScoreApplication:
             ApplicationConflictError: The id was decided before with another body.
             StoreUnavailableError: The receipt could not be written; no decision was made.
         """
+        as_of = as_of.replace(microsecond=as_of.microsecond // 1_000 * 1_000)
         application = self._read_application(body)
         fingerprint = keyed_hash(self._secret, application.canonical)
         keys = {
@@ -188,14 +189,9 @@ class ScoreApplication:
     def _cause_in(self, views: Mapping[str, ServedView]) -> Cause | None:
         """Return the first cause for referral that the views give, in order of definition."""
         for view in self._product.feature_views:
-            status = views[view.name].status
-            tolerated = (
-                status is FeatureStatus.FRESH
-                or (status is FeatureStatus.MISSING and view.when_missing is Unavailable.NULLS)
-                or (status is FeatureStatus.STALE and view.when_stale is Unavailable.NULLS)
-            )
-            if not tolerated:
-                return Cause(CAUSE_OF_STATUS[status], f"{view.name} is {status}")
+            served = views[view.name]
+            if served.features is None:
+                return Cause(CAUSE_OF_STATUS[served.status], f"{view.name} is {served.status}")
         return None
 
     def _assess(
@@ -207,9 +203,7 @@ class ScoreApplication:
     ) -> Assessment:
         values: dict[str, Value] = dict(application.features)
         for view in self._product.feature_views:
-            served = views[view.name]
-            stored = served.row if served.status is FeatureStatus.FRESH else None
-            values |= stored.features if stored else _nulls(view)
+            values |= views[view.name].features or {}
         row = feature_matrix(self._product, {name: (value,) for name, value in values.items()})[0]
         log_odds = model.log_odds(perturbations(row, model.reference))
         timer.lap("infer")
@@ -254,21 +248,32 @@ def serve_view(view: FeatureView, key: str, readout: Readout, *, as_of: datetime
         return ServedView(FeatureStatus.UNAVAILABLE)
     stored = readout.rows.get(key)
     if stored is None:
-        return ServedView(FeatureStatus.MISSING)
+        return _missing(view)
     try:
         row = row_from_stored(
             view, key, recency_text=stored.recency, features_json=stored.features_json
         )
     except Exception:  # noqa: BLE001 (whatever lies in the store, it can do no more than refer)
         return ServedView(FeatureStatus.UNREADABLE)
+    return serve_row(view, row, as_of=as_of)
+
+
+def serve_row(view: FeatureView, row: FeatureRow, *, as_of: datetime) -> ServedView:
+    """Return what a readable row is worth at an instant."""
     age_seconds = (as_of - row.event_timestamp).total_seconds()
     if age_seconds < -CLOCK_SKEW_SECONDS:
         return ServedView(FeatureStatus.UNREADABLE, row, age_seconds)
     if age_seconds > RETENTION_TTLS * view.ttl_seconds:
         # DynamoDB deletes expired items days late; training does not see them, nor does a score.
-        return ServedView(FeatureStatus.MISSING)
-    status = FeatureStatus.FRESH if age_seconds <= view.ttl_seconds else FeatureStatus.STALE
-    return ServedView(status, row, age_seconds)
+        return _missing(view)
+    if age_seconds > view.ttl_seconds:
+        substitutes = view.substitutes(view.when_stale)
+        return ServedView(FeatureStatus.STALE, row, age_seconds, substitutes)
+    return ServedView(FeatureStatus.FRESH, row, age_seconds, row.features)
+
+
+def _missing(view: FeatureView) -> ServedView:
+    return ServedView(FeatureStatus.MISSING, features=view.substitutes(view.when_missing))
 
 
 def fault_location(error: Exception) -> str:
@@ -276,10 +281,6 @@ def fault_location(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     place = f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__}{place}"
-
-
-def _nulls(view: FeatureView) -> dict[str, Value]:
-    return dict.fromkeys((feature.name for feature in view.features), None)
 
 
 def _json(document: Mapping[str, object]) -> str:
