@@ -10,12 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from credit_core.domain.online_store import newest_row_key
+from credit_core.domain.online_store import CLOCK_SKEW, newest_row_key
 from credit_core.domain.product import AdverseActionReason, DType, Feature
 from credit_core.errors import InvalidFeatureFileError
 from credit_core.ports import FilePart
 from credit_core.use_cases.materialize import (
-    CLOCK_SKEW,
     ROWS_A_WRITE,
     MaterializedFile,
     materialize,
@@ -84,7 +83,9 @@ def newest_valid_rows(rows: Sequence[LakeRow]) -> dict[str, tuple[datetime, date
         count = row.values[place]
         if not (row.keys[0] and row.event_timestamp and row.created_timestamp):
             continue
-        if row.event_timestamp > NOW or not isinstance(count, int) or not 0 <= count <= 1_000:
+        if row.event_timestamp - row.created_timestamp > CLOCK_SKEW:
+            continue
+        if not isinstance(count, int) or not 0 <= count <= 1_000:
             continue
         key = bureau_key(str(row.keys[0]))
         found = (row.event_timestamp, row.created_timestamp, str(count))
@@ -173,7 +174,10 @@ def test_a_row_that_the_store_loses_shows_as_a_difference() -> None:
         (a_lake_row(applicant_id="  "), "applicant_id does not match [A-Za-z0-9_.:-]{1,64}"),
         (a_lake_row(event=None), "event_timestamp is null or no date"),
         (a_lake_row(created=None), "created_timestamp is null or no date"),
-        (a_lake_row(event=NOW + timedelta(hours=1)), "event_timestamp lies in the future"),
+        (
+            a_lake_row(event=NOW + timedelta(hours=1)),
+            "event_timestamp lies after created_timestamp",
+        ),
         (a_lake_row(created=NOW + timedelta(hours=1)), "created_timestamp lies in the future"),
         (a_lake_row(inq_fi=None), "inq_fi is null"),
         (a_lake_row(inq_fi=2.5), "inq_fi is not an integer"),
@@ -213,7 +217,8 @@ def test_a_row_of_the_near_future_is_written_when_its_time_has_come(time: str) -
         assert store.rows == {}
         waits.append(seconds)
 
-    done = materialized([a_lake_row(**{time: NOW + CLOCK_SKEW})], store, wait=wait)  # type: ignore[arg-type]
+    times = {"event": NOW, "created": NOW, time: NOW + CLOCK_SKEW}
+    done = materialized([a_lake_row(**times)], store, wait=wait)  # type: ignore[arg-type]
 
     assert waits == [CLOCK_SKEW.total_seconds()]
     assert (done.written, done.rejected) == (1, 0)
@@ -222,7 +227,7 @@ def test_a_row_of_the_near_future_is_written_when_its_time_has_come(time: str) -
 def test_what_was_waited_for_is_not_waited_for_again() -> None:
     waits = list[float]()
     rows = [
-        a_lake_row(place, applicant_id=f"applicant-{place:05}", event=NOW + CLOCK_SKEW)
+        a_lake_row(place, applicant_id=f"applicant-{place:05}", created=NOW + CLOCK_SKEW)
         for place in range(ROWS_A_WRITE + 1)
     ]
 

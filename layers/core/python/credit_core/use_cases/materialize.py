@@ -7,12 +7,12 @@ decided by the rows alone (see ``OnlineStoreWriter``), so the store ends the sam
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from itertools import batched, groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from credit_core.domain.online_store import (
+    CLOCK_SKEW,
     FeatureRow,
     entity_key,
     feature_row,
@@ -34,13 +34,6 @@ if TYPE_CHECKING:
         OnlineStoreWriter,
         RejectedRows,
     )
-
-CLOCK_SKEW = timedelta(minutes=1)
-"""How far a row may lie in the future: its time is waited for. Beyond that it is an error.
-
-Training sees a row from the later of its two times on, so scoring must not see it before. And a
-row from next year would win over every row until then.
-"""
 
 ROWS_A_WRITE = 2_000
 """Rows handed to the store at once: enough to keep its connections busy, little to hold."""
@@ -159,8 +152,7 @@ class RowInspection:
             }
             faults = [
                 *self._key_faults(row),
-                *self._time_faults("event_timestamp", row.event_timestamp),
-                *self._time_faults("created_timestamp", row.created_timestamp),
+                *self._time_faults(row.event_timestamp, row.created_timestamp),
                 *row_faults(view.features, features),
             ]
             known = {name: value for name, value in keys.items() if value is not None}
@@ -189,11 +181,17 @@ class RowInspection:
             if fault:
                 yield f"{key.name} {fault}"
 
-    def _time_faults(self, name: str, moment: datetime | None) -> Iterator[str]:
-        if moment is None:
-            yield f"{name} is null or no date"
-        elif moment > self._latest:
-            yield f"{name} lies in the future"
+    def _time_faults(self, event: datetime | None, created: datetime | None) -> Iterator[str]:
+        # Within the skew, a row of the future is waited for: training sees it from the later of its
+        # two times on. Beyond it, it would win over every row until its time comes.
+        if event is None:
+            yield "event_timestamp is null or no date"
+        if created is None:
+            yield "created_timestamp is null or no date"
+        elif created > self._latest:
+            yield "created_timestamp lies in the future"
+        if event and created and event - created > CLOCK_SKEW:
+            yield "event_timestamp lies after created_timestamp"
 
 
 def write_newest(
