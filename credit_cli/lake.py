@@ -47,7 +47,7 @@ def load_sample(
         aws: The local cloud.
         bucket: The lake.
         product: The product whose tables the sample fills.
-        last_day: Day of the last applications, UTC.
+        last_day: Day of the newest rows, UTC.
         scratch: Folder to write the Parquet files to.
         progress: Told what is being done.
     """

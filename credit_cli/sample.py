@@ -1,8 +1,12 @@
-"""The embedded sample as a lake: LendingClub's first quarter of 2016, ending on a day of choice.
+"""The embedded sample as a lake: LendingClub's first quarter of 2016, as known on a day of choice.
 
 The loans are real. LendingClub published neither applicants nor times of day, so keys and times
 are assigned here, each from a hash of the row's place in the file: the same on every machine,
 and blind to the label. ``data/README.md`` says in plain words what is invented.
+
+A label takes its horizon to mature, so the quarter ends that long before the last day, on which
+the last labels arrive. Applicants and regions have rows of the last days too: they can be scored
+now.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import duckdb
 from credit_core.domain.product import DType
 
 if TYPE_CHECKING:
-    from datetime import date
+    from datetime import date, timedelta
 
     from credit_core.domain.product import CreditProduct, Feature
 
@@ -30,6 +34,8 @@ WINDOW_DAYS = 28
 SNAPSHOT_DAYS = 7
 SNAPSHOTS = 14
 """Region rows are made weekly; the first one a day before the first application."""
+RECENT_SNAPSHOTS = 5
+"""Weeks up to the last day that have region rows once more: those within the view's ttl."""
 
 APPLICATION_FILES, BUREAU_FILES, REGION_FILES = 3, 4, 2
 """Their names carry no date, so a sample of a later day replaces them instead of joining them."""
@@ -64,20 +70,40 @@ WITH numbered AS (
         28800 + floor(25200 * (uniform('hour', place) + uniform('minute', place)))::BIGINT
             AS second_of_day,
         10800 + floor(uniform('bureau age', place) * (14 * 86400 - 10800))::BIGINT
-            AS bureau_age_seconds
+            AS bureau_age_seconds,
+        10800 + floor(uniform('recent bureau age', place) * (14 * 86400 - 10800))::BIGINT
+            AS recent_bureau_age_seconds
     FROM numbered
 )
 SELECT *,
-    getvariable('last_day')::TIMESTAMP - to_days((getvariable('quarter_days') - 1 - day)::INTEGER)
+    getvariable('last_day')::TIMESTAMP - to_seconds(getvariable('horizon_seconds'))
+        - to_days((getvariable('quarter_days') - 1 - day)::INTEGER)
         + to_seconds(second_of_day) AS applied_at,
-    applied_at + to_seconds(1 + floor(300 * uniform('application lag', place))::BIGINT)
-        AS application_created_at,
-    applied_at - to_seconds(bureau_age_seconds) AS reported_at,
-    -- A report reaches the lake within six hours, and always before it is needed.
-    reported_at + to_seconds(1 + floor(
-        uniform('bureau lag', place) * least(6 * 3600, 0.9 * bureau_age_seconds))::BIGINT
-    ) AS report_created_at
+    -- An application comes with its label, and that is known when the horizon has passed.
+    applied_at + to_seconds(getvariable('horizon_seconds'))
+        + to_seconds(1 + floor(300 * uniform('application lag', place))::BIGINT)
+        AS application_created_at
 FROM placed
+"""
+
+REPORTS = """
+CREATE TABLE report AS
+WITH reported AS (
+    SELECT *, applied_at AS needed_at, bureau_age_seconds AS age_seconds,
+        uniform('bureau lag', place) AS lag
+    FROM loan
+    UNION ALL
+    -- The same report once more, for whoever applies after the last day.
+    SELECT *, getvariable('last_day')::TIMESTAMP + to_days(1), recent_bureau_age_seconds,
+        uniform('recent bureau lag', place)
+    FROM loan
+)
+SELECT *,
+    needed_at - to_seconds(age_seconds) AS reported_at,
+    -- A report reaches the lake within six hours, and always before it is needed.
+    reported_at + to_seconds(1 + floor(lag * least(6 * 3600, 0.9 * age_seconds))::BIGINT)
+        AS report_created_at
+FROM reported
 """
 
 REGION_MARKET = """
@@ -92,20 +118,32 @@ WITH snapshot AS (
     UNION ALL
     SELECT day - getvariable('quarter_days'), addr_state, annual_inc::DOUBLE, funded_amnt::DOUBLE
     FROM loan
+), market AS (
+    SELECT addr_state, snapshot.day,
+        count(*) AS region_applications,
+        median(income) AS region_median_income,
+        round(avg(amount), 2) AS region_mean_loan_amount
+    FROM snapshot
+    JOIN application
+        ON application.day < snapshot.day
+        AND application.day >= snapshot.day - getvariable('window_days')
+    GROUP BY ALL
+), published AS (
+    SELECT *, getvariable('last_day')::TIMESTAMP - to_seconds(getvariable('horizon_seconds'))
+        - to_days((getvariable('quarter_days') - 1 - day)::INTEGER) AS event_timestamp
+    FROM market
+    UNION ALL
+    -- The last weeks once more, as if the same people had applied again one horizon later.
+    SELECT *, getvariable('last_day')::TIMESTAMP
+        - to_days((getvariable('quarter_days') - 1 - day)::INTEGER)
+    FROM market
+    WHERE day > getvariable('quarter_days') - 1
+        - getvariable('snapshot_days') * getvariable('recent_snapshots')
 )
-SELECT addr_state,
-    getvariable('last_day')::TIMESTAMP
-        - to_days((getvariable('quarter_days') - 1 - snapshot.day)::INTEGER) AS event_timestamp,
+SELECT *,
     event_timestamp + to_seconds(3600 + floor(
-        7200 * uniform('region lag', addr_state || snapshot.day))::BIGINT) AS created_timestamp,
-    count(*) AS region_applications,
-    median(income) AS region_median_income,
-    round(avg(amount), 2) AS region_mean_loan_amount
-FROM snapshot
-JOIN application
-    ON application.day < snapshot.day
-    AND application.day >= snapshot.day - getvariable('window_days')
-GROUP BY ALL
+        7200 * uniform('region lag', addr_state || day))::BIGINT) AS created_timestamp
+FROM published
 """
 
 
@@ -116,8 +154,8 @@ def write_sample(folder: Path, *, last_day: date, product: CreditProduct) -> lis
 
     Args:
         folder: Root of the layout; files of an earlier call are replaced.
-        last_day: Day of the last applications, in UTC; yesterday, so that nothing of the sample
-            lies in the future.
+        last_day: Day of the newest rows, in UTC; yesterday, so that nothing of the sample lies
+            in the future. The last applications are one horizon of the label older.
         product: The product that ``products/personal_loan.py`` defines.
 
     Returns:
@@ -125,7 +163,7 @@ def write_sample(folder: Path, *, last_day: date, product: CreditProduct) -> lis
     """
     # One thread: the order of rows, and with it every byte, then depends on nothing else.
     with duckdb.connect(config={"threads": 1}) as connection:
-        _load(connection, last_day=last_day)
+        _load(connection, last_day=last_day, horizon=product.label.horizon)
         return [
             path
             for table in (_applications(product), _bureau(product), _region_market(product))
@@ -146,7 +184,7 @@ class _Table(NamedTuple):
 def _applications(product: CreditProduct) -> _Table:
     columns = [
         "application_id",
-        *product.entity_keys,
+        *product.entity_key_names,
         "applied_at AS event_timestamp",
         "application_created_at AS created_timestamp",
         *(
@@ -169,19 +207,19 @@ def _applications(product: CreditProduct) -> _Table:
 def _bureau(product: CreditProduct) -> _Table:
     view = product.view("bureau")
     columns = [
-        *view.entity.keys,
+        *view.entity.key_names,
         "reported_at AS event_timestamp",
         "report_created_at AS created_timestamp",
         *(_column(feature, f'"{feature.name}"') for feature in view.features),
     ]
     order = "event_timestamp, applicant_id"
-    return _Table(product.view_prefix(view), columns, "loan", order, BUREAU_FILES)
+    return _Table(product.view_prefix(view), columns, "report", order, BUREAU_FILES)
 
 
 def _region_market(product: CreditProduct) -> _Table:
     view = product.view("region_market")
     columns = [
-        *view.entity.keys,
+        *view.entity.key_names,
         "event_timestamp",
         "created_timestamp",
         *(_column(feature, f'"{feature.name}"') for feature in view.features),
@@ -190,17 +228,19 @@ def _region_market(product: CreditProduct) -> _Table:
     return _Table(product.view_prefix(view), columns, "region_market", order, REGION_FILES)
 
 
-def _load(connection: duckdb.DuckDBPyConnection, *, last_day: date) -> None:
+def _load(connection: duckdb.DuckDBPyConnection, *, last_day: date, horizon: timedelta) -> None:
     for name, value in {
         "loans": str(LOANS),
         "last_day": last_day.isoformat(),
+        "horizon_seconds": int(horizon.total_seconds()),
         "quarter_days": QUARTER_DAYS,
         "window_days": WINDOW_DAYS,
         "snapshot_days": SNAPSHOT_DAYS,
         "snapshots": SNAPSHOTS,
+        "recent_snapshots": RECENT_SNAPSHOTS,
     }.items():
         connection.execute(f"SET VARIABLE {name} = ?", [value])
-    for statement in (UNIFORM, LOANS_WITH_TIMES, REGION_MARKET):
+    for statement in (UNIFORM, LOANS_WITH_TIMES, REPORTS, REGION_MARKET):
         connection.execute(statement)
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import csv
 import gzip
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -16,6 +16,8 @@ from credit_cli import sample
 from credit_cli.sample import LOANS, write_sample
 from credit_core.adapters.feature_files import opened
 from credit_core.domain.online_store import row_faults
+from credit_core.domain.point_in_time import training_set_sql, view_event_column
+from credit_core.ports import FilePart
 from tests.builders import PRODUCT
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from credit_core.domain.product import FeatureView
 
 LAST_DAY = date(2026, 11, 20)
+HORIZON = PRODUCT.label.horizon
 
 
 @pytest.fixture(scope="module")
@@ -62,15 +65,19 @@ def test_every_loan_of_the_file_is_an_application_with_its_label(
     ) == (9_857, 9_857, 9_857, 517)
 
 
-def test_the_last_application_is_of_the_last_day_and_the_first_a_quarter_before(
+def test_the_last_labels_arrive_on_the_last_day_and_all_have_matured(
     tables: duckdb.DuckDBPyConnection,
 ) -> None:
-    first, last = the_row(
-        tables, "SELECT min(event_timestamp)::DATE, max(event_timestamp)::DATE FROM applications"
-    )
-
-    assert last == LAST_DAY
-    assert first == LAST_DAY - timedelta(days=90)
+    """The applications of a quarter are as old as it takes to know how their loans went."""
+    assert the_row(
+        tables,
+        f"""SELECT min(event_timestamp)::DATE, max(event_timestamp)::DATE,
+            max(created_timestamp)::DATE,
+            min(created_timestamp - event_timestamp) > INTERVAL '{HORIZON.days} days',
+            max(created_timestamp - event_timestamp)
+                <= INTERVAL '{HORIZON.days} days' + INTERVAL 5 MINUTES
+        FROM applications""",
+    ) == (LAST_DAY - HORIZON - timedelta(days=90), LAST_DAY - HORIZON, LAST_DAY, True, True)
 
 
 def test_nothing_of_the_sample_lies_after_its_last_day(tables: duckdb.DuckDBPyConnection) -> None:
@@ -82,26 +89,112 @@ def test_nothing_of_the_sample_lies_after_its_last_day(tables: duckdb.DuckDBPyCo
         assert newest == LAST_DAY
 
 
-def test_every_report_was_there_before_its_application_and_at_most_a_fortnight_old(
+def test_everything_is_created_after_it_happened(tables: duckdb.DuckDBPyConnection) -> None:
+    for table in ("applications", "bureau", "region_market"):
+        assert the_row(
+            tables, f"SELECT bool_and(event_timestamp < created_timestamp) FROM {table}"
+        ) == (True,)
+
+
+def test_every_earlier_report_was_there_before_its_application_and_at_most_a_fortnight_old(
     tables: duckdb.DuckDBPyConnection,
 ) -> None:
     assert the_row(
         tables,
         """SELECT
-            bool_and(b.event_timestamp < b.created_timestamp),
+            count(*),
             bool_and(b.created_timestamp < a.event_timestamp),
             bool_and(b.created_timestamp - b.event_timestamp <= INTERVAL 6 HOURS),
             bool_and(a.event_timestamp - b.event_timestamp BETWEEN INTERVAL 3 HOURS
                 AND INTERVAL 14 DAYS)
-        FROM applications AS a JOIN bureau AS b USING (applicant_id)""",
-    ) == (True, True, True, True)
+        FROM applications AS a JOIN bureau AS b
+            ON a.applicant_id = b.applicant_id AND b.event_timestamp <= a.event_timestamp""",
+    ) == (9_857, True, True, True)
+
+
+def test_every_applicant_has_the_same_report_again_in_the_last_fortnight(
+    tables: duckdb.DuckDBPyConnection,
+) -> None:
+    features = ", ".join(feature.name for feature in PRODUCT.view("bureau").features)
+
+    assert the_row(
+        tables,
+        f"""SELECT count(*), bool_and(reports = 2), bool_and(contents = 1),
+            bool_and(newest >= DATE '{LAST_DAY}' - INTERVAL 13 DAYS)
+        FROM (
+            SELECT count(*) AS reports, count(DISTINCT ({features})) AS contents,
+                max(event_timestamp) AS newest
+            FROM bureau GROUP BY applicant_id
+        )""",
+    ) == (9_857, True, True, True)
+
+
+@pytest.mark.parametrize("view", PRODUCT.feature_views, ids=lambda view: str(view.name))
+def test_whoever_applies_in_the_two_days_after_the_last_finds_fresh_rows(
+    tables: duckdb.DuckDBPyConnection, view: FeatureView
+) -> None:
+    """The demo scores applicants of the sample on the day after it, or around midnight."""
+    keys = ", ".join(view.entity.key_names)
+    (oldest,) = the_row(
+        tables,
+        f"""SELECT min(newest) FROM (
+            SELECT max(event_timestamp) AS newest FROM {view.name} GROUP BY {keys})""",
+    )
+
+    now = datetime.combine(LAST_DAY, time()) + timedelta(days=3)
+    assert isinstance(oldest, datetime)
+    assert now - oldest <= view.ttl
+
+
+def test_the_region_s_recent_weeks_are_those_of_the_quarter_s_end(
+    tables: duckdb.DuckDBPyConnection,
+) -> None:
+    """As if the same people had applied again a year later."""
+    features = ", ".join(feature.name for feature in PRODUCT.view("region_market").features)
+    recent = f"""SELECT addr_state, event_timestamp - INTERVAL '{HORIZON.days} days', {features}
+        FROM region_market WHERE event_timestamp > DATE '{LAST_DAY}' - INTERVAL 90 DAYS"""
+    earlier = f"SELECT addr_state, event_timestamp, {features} FROM region_market"
+
+    weeks, in_both, in_all = the_row(
+        tables,
+        f"""SELECT (SELECT count(DISTINCT column1) FROM ({recent}) AS r(column0, column1)),
+            (SELECT count(*) FROM ({recent} INTERSECT {earlier})),
+            (SELECT count(*) FROM ({recent}))""",
+    )
+
+    assert weeks == 5
+    assert in_both == in_all
+
+
+def test_every_loan_joins_the_rows_of_its_own_year(tables: duckdb.DuckDBPyConnection) -> None:
+    """The training query takes all loans, each with fresh rows, and none of this year's."""
+    for name, table in {
+        "applications": PRODUCT.applications_table,
+        **{view.name: PRODUCT.view_table(view) for view in PRODUCT.feature_views},
+    }.items():
+        tables.execute(f"CREATE VIEW {table} AS FROM {name}")
+    found = [view_event_column(view) for view in PRODUCT.feature_views]
+    fresh = " AND ".join(
+        f"event_timestamp - {column} <= INTERVAL '{int(view.ttl_seconds)} seconds'"
+        for view, column in zip(PRODUCT.feature_views, found, strict=True)
+    )
+
+    loans, fresh_loans, newest = the_row(
+        tables,
+        f"""SELECT count(*), count(*) FILTER ({fresh}), max(greatest({", ".join(found)}))
+        FROM ({training_set_sql(PRODUCT)})""",
+    )
+
+    assert loans == fresh_loans == 9_857
+    assert isinstance(newest, datetime)
+    assert newest.date() <= LAST_DAY - HORIZON
 
 
 @pytest.mark.parametrize("view", PRODUCT.feature_views, ids=lambda view: str(view.name))
 def test_applications_find_fresh_rows_in_every_view(
     tables: duckdb.DuckDBPyConnection, view: FeatureView
 ) -> None:
-    keys = " AND ".join(f"a.{key} = v.{key}" for key in view.entity.keys)
+    keys = " AND ".join(f"a.{key} = v.{key}" for key in view.entity.key_names)
     found, applications = the_row(
         tables,
         f"""SELECT count(*) FILTER (EXISTS (
@@ -124,7 +217,7 @@ def test_every_feature_row_is_one_that_the_materializer_accepts(
 ) -> None:
     for path in sorted((lake / PRODUCT.view_prefix(view)).iterdir()):
         with duckdb.connect() as connection:
-            file = opened(connection, path, view, key=path.name)
+            file = opened(connection, path, view, part=FilePart(path.name))
             for row in file.rows_by_entity():
                 names = (feature.name for feature in view.features)
                 assert not row_faults(view.features, dict(zip(names, row.values, strict=True)))
