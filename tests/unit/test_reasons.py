@@ -145,6 +145,29 @@ def test_an_unknown_value_is_not_called_high() -> None:
     }
 
 
+def test_a_default_that_was_assumed_is_not_stated_as_a_fact() -> None:
+    """Nor is what was derived from it."""
+    names = [feature.name for feature in PRODUCT.model_features]
+    contributions = np.zeros(len(names))
+    for name in ("installment_debt_to_income", "inq_fi", "annual_income"):
+        contributions[names.index(name)] = 0.1
+
+    reasons = adverse_action_reasons(
+        PRODUCT.model_features,
+        KNOWN,
+        contributions,
+        points_per_log_odds=1.0,
+        most=4,
+        assumed=("total_bal_il", "inq_fi"),
+    )
+
+    assert {reason.feature: reason.code for reason in reasons} == {
+        "installment_debt_to_income": "DEBT_BURDEN_UNKNOWN",
+        "inq_fi": "INQUIRIES_UNKNOWN",
+        "annual_income": "INCOME",
+    }
+
+
 def test_there_are_at_most_four_reasons() -> None:
     contributions = np.linspace(1.0, 2.0, len(PRODUCT.model_features))
 

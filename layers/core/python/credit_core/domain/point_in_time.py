@@ -7,22 +7,28 @@ when its age is above the ttl, and missing above twice the ttl; the view's decla
 for it then, or null where such an application is referred.
 
 Time has a resolution of milliseconds: Athena reads Parquet so, and the text makes DuckDB round
-alike.
+alike. DuckDB has to work in UTC as Athena does: ``SET TimeZone = 'UTC'``.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
-from credit_core.domain.product import NAME, RETENTION_TTLS, Defaults, DType
-from credit_core.errors import InvalidProductError
+from credit_core.domain.online_store import CLOCK_SKEW
+from credit_core.domain.product import (
+    LARGEST_EXACT_INTEGER,
+    RETENTION_TTLS,
+    Defaults,
+    DType,
+    KeyType,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from credit_core.domain.product import (
         CreditProduct,
+        EntityKey,
         Feature,
         FeatureView,
         Refer,
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
     )
 
 SECONDS_A_DAY = 86_400
+FOREVER = "TIMESTAMP '9999-12-31 23:59:59.999'"
 
 
 def view_event_column(view: FeatureView) -> str:
@@ -56,16 +63,14 @@ def training_set_sql(product: CreditProduct) -> str:
     Where an application was delivered twice, the one created last counts; of two feature rows of
     the same times, the one that the online store would keep.
 
-    An outcome counts when the label's horizon has passed by the lake's own clock, the newest
-    delivery of an application: of younger applications only the early defaults are known.
-
-    Raises:
-        InvalidProductError: A name cannot be an identifier, or two output columns share one.
+    An application whose keys a request could not carry is left out. An outcome counts when the
+    label's horizon has passed by the lake's own clock, the newest delivery of an application: of
+    younger applications only the early defaults are known.
     """
-    _check_names(product)
     label = product.label.name
     kept = [*product.entity_key_names, *(feature.name for feature in product.request_features)]
     request = [feature.name for feature in product.request_features]
+    latest = ("created_timestamp", "event_timestamp", *kept, label)
     outputs = [_of("a", name) for name in ("application_id", "event_timestamp", *request)]
     for view in product.feature_views:
         outputs += [_served(view, feature) for feature in view.features]
@@ -75,78 +80,102 @@ def training_set_sql(product: CreditProduct) -> str:
         for view in product.feature_views
     ]
     applications = f"""\
-"_delivered" AS (
+"delivered" AS (
   SELECT "application_id",
     {_milliseconds("event_timestamp")} AS "event_timestamp",
     {_milliseconds("created_timestamp")} AS "created_timestamp",
     {_listed(map(_quoted, [*kept, label]))}
   FROM {_quoted(product.applications_table)}
 ),
-"_newest" AS (
+"newest" AS (
   SELECT *, ROW_NUMBER() OVER (PARTITION BY "application_id"
-    ORDER BY "created_timestamp" DESC, "event_timestamp" DESC) AS "_recency"
-  FROM "_delivered"
+    ORDER BY {_listed((f"{_quoted(name)} DESC NULLS LAST" for name in latest), indent=6)}
+  ) AS "_recency"
+  FROM "delivered"
 ),
-"_labelled" AS (
-  SELECT * FROM "_newest"
+"labelled" AS (
+  SELECT * FROM "newest"
   WHERE "_recency" = 1 AND {_quoted(label)} IS NOT NULL
-    AND "event_timestamp" <= (SELECT MAX("created_timestamp") FROM "_delivered")
+    AND {"\n    AND ".join(map(_valid_key, product.entity_keys)) or "TRUE"}
+    AND "event_timestamp" <= (SELECT MAX("created_timestamp") FROM "delivered")
       - {_interval(int(product.label.horizon.total_seconds()))}
-)"""  # noqa: S608 (names are checked, see _check_names)
-    subqueries = [applications, *(_found_rows(product, view) for view in product.feature_views)]
-    joins = [
-        f"""\
-LEFT JOIN {_quoted(f"_{view.name}")}
-  ON {_of(f"_{view.name}", "_application_id")} = "a"."application_id"
-  AND {_of(f"_{view.name}", "_recency")} = 1
-"""
-        for view in product.feature_views
-    ]
+)"""  # noqa: S608 (a product's names are checked when it is defined)
+    subqueries = [applications, *(_intervals(product, view) for view in product.feature_views)]
+    joins = map(_join, product.feature_views)
     return f"""\
 WITH {",\n".join(subqueries)}
 SELECT {_listed(outputs, indent=2)}
-FROM "_labelled" AS "a"
+FROM "labelled" AS "a"
 {"".join(joins)}ORDER BY "a"."event_timestamp", "a"."application_id"
-"""  # noqa: S608 (names are checked, see _check_names)
+"""  # noqa: S608 (a product's names are checked when it is defined)
 
 
-def _found_rows(product: CreditProduct, view: FeatureView) -> str:
-    """Return the subqueries with a view's valid rows, ranked per application, the newest first.
+def _intervals(product: CreditProduct, view: FeatureView) -> str:
+    """Return the subqueries with a view's valid rows, each with the interval in which it counts.
 
-    Names that begin with an underscore are this query's own: ``NAME`` allows no such table or
-    feature.
+    A row counts from the moment at which it is known, the later of its two times, until a newer
+    row of the entity is known. These intervals do not overlap, so an application meets one row at
+    most, and nothing has to be ranked per application: however many rows an entity has, what is
+    sorted is the view itself, and of it only what some application of the entity can reach.
+
+    Names that begin with an underscore, hold a space or are a single word are this query's own:
+    no view, feature or table of a product has such a name.
     """
+    keys = view.entity.key_names
     names = [feature.name for feature in view.features]
-    same_entity = "\n    AND ".join(
-        f"{_of('v', key)} = {_of('a', key)}" for key in view.entity.key_names
-    )
     valid = "\n    AND ".join(filter(None, map(_valid, view.features))) or "TRUE"
+    skew = _interval(int(CLOCK_SKEW.total_seconds()))
     known = _listed(f"{_known(feature)} AS {_quoted(feature.name)}" for feature in view.features)
     newest = ("_event", "_created", *names)
-    seconds = int(view.ttl_seconds)
+    retention = _interval(RETENTION_TTLS * int(view.ttl_seconds))
     return f"""\
-{_quoted(f"_{view.name}_rows")} AS (
-  SELECT {_listed(map(_quoted, view.entity.key_names))},
+{_quoted(f"_{view.name} rows")} AS (
+  SELECT {_listed(map(_quoted, keys))},
     {_milliseconds("event_timestamp")} AS "_event",
     {_milliseconds("created_timestamp")} AS "_created",
     {known}
   FROM {_quoted(product.view_table(view))}
   WHERE {valid}
+    AND {_milliseconds("event_timestamp")} <= {_milliseconds("created_timestamp")} + {skew}
+),
+{_quoted(f"_{view.name} wanted")} AS (
+  SELECT {_listed(map(_quoted, keys))},
+    MIN("event_timestamp") - {retention} AS "_first",
+    MAX("event_timestamp") AS "_last"
+  FROM "labelled"
+  GROUP BY {_listed(map(_quoted, keys))}
+),
+{_quoted(f"_{view.name} reached")} AS (
+  SELECT "v".*, GREATEST("v"."_event", "v"."_created") AS "_known"
+  FROM {_quoted(f"_{view.name} rows")} AS "v"
+  JOIN {_quoted(f"_{view.name} wanted")} AS "w"
+    ON {_equal("v", "w", keys)}
+    AND "v"."_event" BETWEEN "w"."_first" AND "w"."_last"
+    AND "v"."_created" <= "w"."_last"
 ),
 {_quoted(f"_{view.name}")} AS (
-  SELECT "a"."application_id" AS "_application_id",
-    {_listed(_of("v", name) for name in ("_event", *names))},
-    "v"."_event" >= "a"."event_timestamp" - {_interval(seconds)} AS "_is_fresh",
-    ROW_NUMBER() OVER (PARTITION BY "a"."application_id"
-      ORDER BY {_listed((f"{_of('v', name)} DESC NULLS LAST" for name in newest), indent=8)}
-    ) AS "_recency"
-  FROM "_labelled" AS "a"
-  JOIN {_quoted(f"_{view.name}_rows")} AS "v"
-    ON {same_entity}
-    AND "v"."_event" <= "a"."event_timestamp"
-    AND "v"."_created" <= "a"."event_timestamp"
-    AND "v"."_event" >= "a"."event_timestamp" - {_interval(RETENTION_TTLS * seconds)}
-)"""  # noqa: S608 (names are checked, see _check_names)
+  SELECT *,
+    COALESCE(
+      MIN("_known") OVER (PARTITION BY {_listed(map(_quoted, keys), indent=8)}
+        ORDER BY {_listed((f"{_quoted(name)} DESC NULLS LAST" for name in newest), indent=10)}
+        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING),
+      {FOREVER}
+    ) AS "_superseded"
+  FROM {_quoted(f"_{view.name} reached")}
+)"""  # noqa: S608 (a product's names are checked when it is defined)
+
+
+def _join(view: FeatureView) -> str:
+    """Return the join of each application with the row that counts at its instant, if any."""
+    found = f"_{view.name}"
+    retention = _interval(RETENTION_TTLS * int(view.ttl_seconds))
+    return f"""\
+LEFT JOIN {_quoted(found)}
+  ON {_equal(found, "a", view.entity.key_names, indent=2)}
+  AND {_of(found, "_known")} <= "a"."event_timestamp"
+  AND {_of(found, "_superseded")} > "a"."event_timestamp"
+  AND {_of(found, "_event")} >= "a"."event_timestamp" - {retention}
+"""
 
 
 def _served(view: FeatureView, feature: Feature) -> str:
@@ -155,7 +184,8 @@ def _served(view: FeatureView, feature: Feature) -> str:
     missing, stale = (
         _literal(_default(rule, feature)) for rule in (view.when_missing, view.when_stale)
     )
-    branches = [f"WHEN {_of(found, '_is_fresh')} THEN {_of(found, feature.name)}"]
+    oldest = f'"a"."event_timestamp" - {_interval(int(view.ttl_seconds))}'
+    branches = [f"WHEN {_of(found, '_event')} >= {oldest} THEN {_of(found, feature.name)}"]
     if missing != stale:
         branches.append(f"WHEN {_of(found, '_event')} IS NULL THEN {missing}")
     return f"CASE {' '.join(branches)} ELSE {stale} END AS {_quoted(feature.name)}"
@@ -176,6 +206,19 @@ def _valid(feature: Feature) -> str:
         # NaN lies in no range, nor does an infinity.
         condition = f"{column} BETWEEN {_literal(feature.minimum)} AND {_literal(feature.maximum)}"
     return f"({condition} OR {column} IS NULL)" if feature.nullable else condition
+
+
+def _valid_key(key: EntityKey) -> str:
+    """Return the condition under which a request's key is accepted.
+
+    Trino and DuckDB have no matching function of one name, but both replace; replacing what
+    matches the whole pattern leaves nothing.
+    """
+    column = _quoted(key.name)
+    if key.dtype is KeyType.INTEGER:
+        return f"{column} BETWEEN 0 AND {LARGEST_EXACT_INTEGER - 1}"
+    pattern = _literal(rf"^(?:{key.pattern})\z")
+    return f"{column} <> '' AND REGEXP_REPLACE({column}, {pattern}, '') = ''"
 
 
 def _known(feature: Feature) -> str:
@@ -219,21 +262,10 @@ def _of(table: str, column: str) -> str:
     return f'"{table}"."{column}"'
 
 
+def _equal(one: str, other: str, columns: Iterable[str], *, indent: int = 4) -> str:
+    pairs = (f"{_of(one, column)} = {_of(other, column)}" for column in columns)
+    return f"\n{' ' * indent}AND ".join(pairs)
+
+
 def _listed(expressions: Iterable[str], *, indent: int = 4) -> str:
     return f",\n{' ' * indent}".join(expressions)
-
-
-def _check_names(product: CreditProduct) -> None:
-    columns = training_set_columns(product)
-    names = [*columns, *product.entity_key_names, product.applications_table]
-    names += [product.view_table(view) for view in product.feature_views]
-    faults = [
-        f"{name!r}: not a valid name of a column or table" for name in names if not NAME.match(name)
-    ]
-    faults += [
-        f"{name}: {count} columns of the training set have this name"
-        for name, count in Counter(columns).items()
-        if count > 1
-    ]
-    if faults:
-        raise InvalidProductError(product.name, faults)

@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from credit_core.domain.feature_matrix import UNKNOWN_CATEGORY
+from credit_core.domain.product import DerivedFeature
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
@@ -101,11 +102,13 @@ def adverse_action_reasons(
     *,
     points_per_log_odds: float,
     most: int,
+    assumed: Collection[str] = (),
 ) -> tuple[Reason, ...]:
     """Return at most ``most`` reasons, the strongest first, each of another code.
 
     Only features that raised the risk count. Where two features share a reason, the stronger
-    one stands for it. A value that was not known is not called high or low: the reason says so.
+    one stands for it. A value that was not known, or assumed in place of one that was not, is not
+    called high or low: the reason says so.
 
     Args:
         features: The G model features in matrix order.
@@ -113,6 +116,7 @@ def adverse_action_reasons(
         contributions: Log-odds of default per feature, shape (G,).
         points_per_log_odds: Points lost per unit of log-odds of default, > 0.
         most: How many reasons at the most.
+        assumed: Names of the features whose declared default was served.
     """
     reasons: dict[str, Reason] = {}
     for index in np.argsort(-contributions, kind="stable"):
@@ -120,7 +124,7 @@ def adverse_action_reasons(
         if contribution <= 0 or len(reasons) == most:
             break
         feature = features[index]
-        code, text = stated(feature, float(applicant[index]))
+        code, text = stated(feature, float(applicant[index]), assumed=assumed)
         if code not in reasons:
             reasons[code] = Reason(
                 code,
@@ -132,12 +136,17 @@ def adverse_action_reasons(
     return tuple(reasons.values())
 
 
-def stated(feature: Feature, value: float) -> tuple[str, str]:
+def stated(feature: Feature, value: float, *, assumed: Collection[str] = ()) -> tuple[str, str]:
     """Return code and text of a feature's reason, for a value of the model input."""
     reason = feature.adverse_action
     unknown = value == UNKNOWN_CATEGORY if feature.categories else math.isnan(value)
-    if not unknown:
+    if not (unknown or is_assumed(feature, assumed)):
         return reason.code, reason.text
-    # A view that tolerates nulls can leave any of its features unknown.
     text = reason.text_if_unknown or f"Information was missing: {feature.description}"
     return f"{reason.code}_UNKNOWN", text
+
+
+def is_assumed(feature: Feature, assumed: Collection[str]) -> bool:
+    """Whether a feature's default was served, or it was derived from such a default."""
+    inputs = feature.inputs if isinstance(feature, DerivedFeature) else ()
+    return feature.name in assumed or any(name in assumed for name in inputs)

@@ -202,8 +202,12 @@ class ScoreApplication:
         timer: Timer,
     ) -> Assessment:
         values: dict[str, Value] = dict(application.features)
-        for view in self._product.feature_views:
-            values |= views[view.name].features or {}
+        assumed: list[str] = []
+        for served in views.values():
+            features = served.features or {}
+            values |= features
+            if served.status is not FeatureStatus.FRESH:
+                assumed += features
         row = feature_matrix(self._product, {name: (value,) for name, value in values.items()})[0]
         log_odds = model.log_odds(perturbations(row, model.reference))
         timer.lap("infer")
@@ -221,6 +225,7 @@ class ScoreApplication:
                 pairwise_shapley(log_odds),
                 points_per_log_odds=points_per_log_odds(policy),
                 most=policy.maximum_reasons,
+                assumed=assumed,
             ),
         )
         timer.lap("explain")
