@@ -239,6 +239,7 @@ def emulator_environment(folder: Path, port: int) -> dict[str, str]:
         "S3_DATA_DIR": str(folder / "s3"),
         "DOCKER_HOST": f"unix://{folder / 'no-docker.sock'}",
         "LANG": "C.UTF-8",
+        "TZ": "UTC",  # Athena's time zone; its engine here would take the machine's
         "BIND_HOST": HOST,
         "GATEWAY_PORT": str(port),
         "MINISTACK_REGION": REGION,

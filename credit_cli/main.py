@@ -19,11 +19,16 @@ from rich.console import Console
 from credit_cli import api
 from credit_cli.aws import LocalAws
 from credit_cli.checkout import Checkout
+from credit_cli.dataset import dataset
 from credit_cli.deployment import CdkCli, Deployment
 from credit_cli.errors import CliError, ExitCode, UnreachableError, UsageError
 from credit_cli.local_cloud import REGION, LocalCloud, wanted_port
+from credit_cli.materialize import materialize
+from credit_cli.products import products
 from credit_cli.progress import Progress
+from credit_cli.push import push
 from credit_cli.rendering import decision_lines
+from credit_cli.sample_commands import sample
 from credit_cli.translation import translated
 
 if TYPE_CHECKING:
@@ -45,6 +50,11 @@ app = typer.Typer(
 )
 local = typer.Typer(no_args_is_help=True, help="The local cloud of this checkout." + EXIT_CODES)
 app.add_typer(local, name="local")
+app.add_typer(products, name="products")
+app.add_typer(sample, name="sample")
+app.add_typer(dataset, name="dataset")
+app.command()(materialize)
+app.command()(push)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
 Port = Annotated[

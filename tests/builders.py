@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from credit_core.domain.model_manifest import (
     categories_of,
 )
 from credit_core.domain.online_store import entity_key, feature_row
-from credit_core.domain.product import DType, load_product
+from credit_core.domain.product import DType, Feature, load_product
 from credit_core.errors import ModelUnavailableError, StoreUnavailableError
 from credit_core.ports import Readout, StoredFeatures
 from credit_core.use_cases.score import ScoreApplication
@@ -65,6 +65,29 @@ def features_of(view: FeatureView, **changes: object) -> dict[str, object]:
             kind = int if feature.dtype is DType.INTEGER else float
             features[feature.name] = kind(feature.minimum + 1)
     return features | changes
+
+
+def with_unknown_texts(product: CreditProduct = PRODUCT) -> CreditProduct:
+    """Return the product with reasons for what is not known, as views with defaults need them."""
+
+    def speaking[F: Feature](feature: F) -> F:
+        reason = feature.adverse_action
+        text = reason.text_if_unknown or "It could not be established"
+        return replace(feature, adverse_action=replace(reason, text_if_unknown=text))
+
+    views = (
+        replace(view, features=tuple(map(speaking, view.features)))
+        for view in product.feature_views
+    )
+    return replace(
+        product,
+        request_features=tuple(map(speaking, product.request_features)),
+        feature_views=tuple(views),
+        derived_features=tuple(map(speaking, product.derived_features)),
+    )
+
+
+TOLERANT_PRODUCT = with_unknown_texts()
 
 
 def key_of(view: FeatureView, product: CreditProduct = PRODUCT) -> str:

@@ -8,34 +8,16 @@ from aws_cdk import Aws
 from aws_cdk import aws_glue as glue
 from constructs import Construct
 
-from credit_core.domain.product import DType, KeyType
+from credit_core.domain.lake_tables import lake_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from aws_cdk import aws_s3 as s3
 
     from cdk_app.stages import Stage
-    from credit_core.domain.product import CreditProduct, EntityKey, Feature
+    from credit_core.domain.lake_tables import LakeTable
+    from credit_core.domain.product import CreditProduct
 
-TYPES: Mapping[DType, str] = {
-    DType.FLOAT: "double",
-    DType.INTEGER: "bigint",
-    DType.CATEGORY: "string",
-}
-KEY_TYPES: Mapping[KeyType, str] = {KeyType.TEXT: "string", KeyType.INTEGER: "bigint"}
-WHEN = {"event_timestamp": "timestamp", "created_timestamp": "timestamp"}
 PARQUET = "org.apache.hadoop.hive.ql.io.parquet"
-
-
-def feature_columns(features: Iterable[Feature]) -> dict[str, str]:
-    """Return the Glue type of each feature by its name."""
-    return {feature.name: TYPES[feature.dtype] for feature in features}
-
-
-def key_columns(keys: Iterable[EntityKey]) -> dict[str, str]:
-    """Return the Glue type of each entity key by its name."""
-    return {key.name: KEY_TYPES[key.dtype] for key in keys}
 
 
 class Catalog(Construct):
@@ -46,10 +28,8 @@ class Catalog(Construct):
     ) -> None:
         super().__init__(scope, id_)
         self._lake = lake
-        self.table_names = (
-            product.applications_table,
-            *(product.view_table(view) for view in product.feature_views),
-        )
+        tables = lake_tables(product)
+        self.table_names = tuple(table.name for table in tables)
         self.database_name = f"credit_{stage.name}"
         self._database = glue.CfnDatabase(
             self,
@@ -59,47 +39,25 @@ class Catalog(Construct):
                 name=self.database_name, description="History of applications and features"
             ),
         )
-        # What the model must never see lies in the lake all the same, but not in the catalog: its
-        # types are not stated anywhere, and Athena fails on a column of another type than its file.
-        self._table(
-            "Applications",
-            product.applications_table,
-            prefix=product.applications_prefix,
-            columns={
-                "application_id": "string",
-                **key_columns(product.entity_keys),
-                **WHEN,
-                **feature_columns(product.request_features),
-                product.label.name: "bigint",
-            },
-        )
-        for view in product.feature_views:
-            self._table(
-                f"View{view.name.title().replace('_', '')}",
-                product.view_table(view),
-                prefix=product.view_prefix(view),
-                columns={
-                    **key_columns(view.entity.keys),
-                    **WHEN,
-                    **feature_columns(view.features),
-                },
-            )
+        for table in tables:
+            self._table(table)
 
-    def _table(self, id_: str, name: str, *, prefix: str, columns: Mapping[str, str]) -> None:
-        table = glue.CfnTable(
+    def _table(self, table: LakeTable) -> None:
+        view = table.view.name.title().replace("_", "") if table.view else None
+        made = glue.CfnTable(
             self,
-            id_,
+            f"View{view}" if view else "Applications",
             catalog_id=Aws.ACCOUNT_ID,
             database_name=self.database_name,
             table_input=glue.CfnTable.TableInputProperty(
-                name=name,
+                name=table.name,
                 table_type="EXTERNAL_TABLE",
                 parameters={"classification": "parquet", "EXTERNAL": "TRUE"},
                 storage_descriptor=glue.CfnTable.StorageDescriptorProperty(
-                    location=self._lake.s3_url_for_object(prefix),
+                    location=self._lake.s3_url_for_object(table.prefix),
                     columns=[
                         glue.CfnTable.ColumnProperty(name=column, type=type_)
-                        for column, type_ in columns.items()
+                        for column, type_ in table.columns.items()
                     ],
                     input_format=f"{PARQUET}.MapredParquetInputFormat",
                     output_format=f"{PARQUET}.MapredParquetOutputFormat",
@@ -109,4 +67,4 @@ class Catalog(Construct):
                 ),
             ),
         )
-        table.add_resource_dependency(self._database)
+        made.add_resource_dependency(self._database)

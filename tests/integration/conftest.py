@@ -37,6 +37,16 @@ class LocalCloud:
         """Return a client; the fixture has set the environment that it reads."""
         return client(service, pipeline_config())
 
+    def point_clients_here(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Set the environment that clients read."""
+        for name, value in {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+        }.items():
+            monkeypatch.setenv(name, value)
+
 
 @pytest.fixture(scope="session")
 def local_cloud_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
@@ -51,6 +61,8 @@ def local_cloud_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lo
         "PATH": os.defpath,
         "HOME": str(folder),
         "TMPDIR": str(folder),
+        # Athena works in UTC; its engine here takes the machine's time zone.
+        "TZ": "UTC",
         "BIND_HOST": "127.0.0.1",
         "IOT_MTLS_ENABLED": "0",
         "GATEWAY_PORT": str(port),
@@ -83,13 +95,7 @@ def local_cloud_bare(
     local_cloud_process: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> LocalCloud:
     """Point this test's clients at the emulator; tests keep apart by names of their own."""
-    for name, value in {
-        "AWS_ENDPOINT_URL": local_cloud_process.endpoint_url,
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-    }.items():
-        monkeypatch.setenv(name, value)
+    local_cloud_process.point_clients_here(monkeypatch)
     return local_cloud_process
 
 

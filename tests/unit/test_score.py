@@ -23,6 +23,7 @@ from tests.builders import (
     AN_APPLICATION,
     NOW,
     PRODUCT,
+    TOLERANT_PRODUCT,
     LinearModel,
     a_body,
     a_model,
@@ -154,8 +155,9 @@ NEARLY_FORGOTTEN = stored(BUREAU, age=2 * BUREAU.ttl + timedelta(seconds=1))
 def test_declared_defaults_stand_for_a_view_and_the_receipt_says_so(
     row: StoredFeatures | None, rules: dict[str, Any], status: str
 ) -> None:
-    tolerant = dataclasses.replace(BUREAU, **rules)
-    product = dataclasses.replace(PRODUCT, feature_views=(tolerant, REGION))
+    bureau, region = TOLERANT_PRODUCT.feature_views
+    tolerant = dataclasses.replace(bureau, **rules)
+    product = dataclasses.replace(TOLERANT_PRODUCT, feature_views=(tolerant, region))
     rows = {key_of(REGION): stored(REGION)} | ({key_of(BUREAU): row} if row else {})
     scorer = a_scorer(product=product, rows=rows)
 
@@ -168,8 +170,9 @@ def test_declared_defaults_stand_for_a_view_and_the_receipt_says_so(
 
 
 def test_defaults_for_a_missing_view_do_not_excuse_a_stale_one() -> None:
-    tolerant = dataclasses.replace(BUREAU, when_missing=DEFAULTS)
-    product = dataclasses.replace(PRODUCT, feature_views=(tolerant, REGION))
+    bureau, region = TOLERANT_PRODUCT.feature_views
+    tolerant = dataclasses.replace(bureau, when_missing=DEFAULTS)
+    product = dataclasses.replace(TOLERANT_PRODUCT, feature_views=(tolerant, region))
 
     decision = decision_of(product=product, rows=fresh_rows() | {key_of(BUREAU): STALE})
 

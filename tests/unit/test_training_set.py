@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -10,11 +9,8 @@ import pytest
 from credit_core.domain.product import Defaults
 from credit_core.errors import TrainingDataError
 from model_build.training_set import read_training_set, split_out_of_time
-from tests.builders import PRODUCT
+from tests.builders import PRODUCT, TOLERANT_PRODUCT
 from tests.builders_training import FIRST_DAY, as_csv, some_loans, some_rows
-
-if TYPE_CHECKING:
-    from credit_core.domain.product import Feature
 
 FEATURES = [feature.name for feature in PRODUCT.model_features]
 
@@ -42,15 +38,11 @@ def test_a_loan_that_a_decision_would_have_referred_is_not_learnt_from() -> None
     assert (found.rows, found.referred, len(found.loans)) == (4, 2, 2)
 
 
-def nullable(feature: Feature) -> Feature:
-    reason = replace(feature.adverse_action, text_if_unknown="It could not be established")
-    return replace(feature, nullable=True, adverse_action=reason)
-
-
 def test_a_view_that_may_be_missing_leaves_nulls_instead() -> None:
-    features = tuple(map(nullable, PRODUCT.view("bureau").features))
-    bureau = replace(PRODUCT.view("bureau"), features=features, when_missing=Defaults())
-    product = replace(PRODUCT, feature_views=(bureau, PRODUCT.feature_views[1]))
+    bureau, region = TOLERANT_PRODUCT.feature_views
+    features = tuple(replace(feature, nullable=True) for feature in bureau.features)
+    bureau = replace(bureau, features=features, when_missing=Defaults())
+    product = replace(TOLERANT_PRODUCT, feature_views=(bureau, region))
     rows = some_rows(2)
     rows[0] |= dict.fromkeys((feature.name for feature in bureau.features), "")
     rows[0]["bureau_event_timestamp"] = ""

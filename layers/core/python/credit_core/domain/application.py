@@ -100,7 +100,9 @@ class ApplicationReader:
         return Fault(_repeatable(name), message)
 
 
-def strict_json_object(body: str | bytes | None) -> dict[str, object]:
+def strict_json_object(
+    body: str | bytes | None, *, most_bytes: int = MAXIMUM_BODY_BYTES
+) -> dict[str, object]:
     """Parse a JSON object as RFC 8259 has it, without Python's extras.
 
     NaN, Infinity, duplicate names, bodies that are not UTF-8 and endless nesting are refused.
@@ -112,8 +114,8 @@ def strict_json_object(body: str | bytes | None) -> dict[str, object]:
         _refuse("a JSON object is expected; the body is empty")
     try:
         encoded = body.encode() if isinstance(body, str) else body
-        if len(encoded) > MAXIMUM_BODY_BYTES:
-            _refuse(f"the body is larger than {MAXIMUM_BODY_BYTES} bytes")
+        if len(encoded) > most_bytes:
+            _refuse(f"the body is larger than {most_bytes} bytes")
         text = encoded.decode()
         document = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
     except UnicodeError:

@@ -1,0 +1,103 @@
+"""`credit products`: what a product definition implies, and what is wrong or unwise in it."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from credit_cli.errors import ExitCode
+
+if TYPE_CHECKING:
+    from credit_core.errors import InvalidProductError
+
+products = typer.Typer(
+    no_args_is_help=True,
+    help="The product definitions under products/."
+    "\n\nExit codes: 0 sound, 1 broken or with errors of the lint, 2 used wrongly.",
+)
+
+
+class Section(StrEnum):
+    """Parts of what `credit products check` prints."""
+
+    DEFINITION = "definition"
+    SCHEMA = "schema"
+    TABLES = "tables"
+    SQL = "sql"
+    INPUTS = "inputs"
+    POLICY = "policy"
+    LINT = "lint"
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
+
+
+@products.command("list")
+def list_products(*, as_json: Json = False) -> None:
+    """List the products with their views, and whether they are sound."""
+    from credit_cli.product_rendering import listed_products, product_list_lines  # noqa: PLC0415 (NumPy takes a while)
+
+    listed = listed_products()
+    if as_json:
+        typer.echo(json.dumps({"products": listed}, indent=2))
+        return
+    for line in product_list_lines(listed):
+        typer.echo(line)
+
+
+@products.command()
+def check(
+    name: Annotated[str, typer.Argument(help="The module under products/, without .py.")],
+    *,
+    show: Annotated[
+        list[Section] | None,
+        typer.Option(
+            help="Print these parts only, repeatable; schema and sql print in full.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print what a definition implies, and what is wrong or unwise in it.
+
+    A broken definition prints its faults, one a line, on standard error. Exit codes: 0 sound, with
+    warnings or without; 1 broken, or the lint found an error; 2 used wrongly.
+    """
+    from credit_cli.product_rendering import check_document, check_lines  # noqa: PLC0415 (as above)
+    from credit_core.domain.credit_lint import credit_lint  # noqa: PLC0415
+    from credit_core.domain.findings import Severity  # noqa: PLC0415
+    from credit_core.domain.product import load_product  # noqa: PLC0415
+    from credit_core.errors import InvalidProductError  # noqa: PLC0415
+
+    try:
+        product = load_product(name)
+    except InvalidProductError as error:
+        show_faults(error, as_json=as_json)
+        raise typer.Exit(ExitCode.FAILED) from None
+    findings = credit_lint(product)
+    if as_json:
+        document: dict[str, Any] = check_document(product, findings)
+        kept = {"name", "sound", *(show or document)}
+        typer.echo(json.dumps({key: document[key] for key in document if key in kept}, indent=2))
+    else:
+        for line in check_lines(product, findings, show):
+            typer.echo(line)
+    if any(finding.severity is Severity.ERROR for finding in findings):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def show_faults(error: InvalidProductError, *, as_json: bool) -> None:
+    """Print what is wrong with a definition."""
+    if as_json:
+        document = {"name": error.product, "sound": False, "faults": list(error.faults)}
+        typer.echo(json.dumps(document, indent=2))
+        return
+    count = len(error.faults)
+    typer.echo(
+        f"error: product {error.product} has {count} fault{'s' if count != 1 else ''}", err=True
+    )
+    for fault in error.faults:
+        typer.echo(f"  {fault}", err=True)
