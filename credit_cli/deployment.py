@@ -234,6 +234,7 @@ RESOURCES = {
     "application_client_id": "ApplicationClientId",
     "decide_scope": "DecideScope",
     "scorer_function": "ScorerFunction",
+    "feature_bus": "FeatureBus",
     "materialization_state_machine": "MaterializationStateMachine",
     "retraining_state_machine": "RetrainingStateMachine",
     "alarm_topic": "AlarmTopic",

@@ -102,7 +102,7 @@ def stored(
     """Return a stored row of that age at NOW."""
     event = NOW - age
     row = feature_row(
-        view.features,
+        view,
         key_of(view),
         event_timestamp=event,
         created_timestamp=event + timedelta(minutes=5),

@@ -46,7 +46,7 @@ def a_feature_row(
 ) -> FeatureRow:
     """Return a bureau row of an hour ago, ready to write."""
     return feature_row(
-        BUREAU.features,
+        BUREAU,
         bureau_key(applicant_id),
         event_timestamp=event,
         created_timestamp=event,
@@ -169,3 +169,21 @@ class FakeRejectedRows:
     def open(self, name: str) -> Iterator[Callable[[RejectedRow], None]]:  # noqa: ARG002 (the port's)
         """Return a function that notes one row."""
         yield self.rows.append
+
+
+@dataclass
+class FakeWatermark:
+    """A watermark in memory."""
+
+    at: datetime | None = None
+
+    def read(self) -> datetime | None:
+        """Return where it is."""
+        return self.at
+
+    def move(self, to: datetime) -> bool:
+        """Move it forward."""
+        if self.at is not None and to <= self.at:
+            return False
+        self.at = to
+        return True

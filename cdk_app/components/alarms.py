@@ -7,15 +7,21 @@ from typing import TYPE_CHECKING
 from constructs import Construct
 
 from cdk_app.components.scorer import LIVE
+from cdk_app.stages import Patience
+from credit_core.domain.metrics import NAMESPACE, Metric, dimensions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aws_cdk import aws_sqs as sqs
+
     from cdk_app.components.pager import Pager
+    from cdk_app.components.push import FeaturePush
     from cdk_app.components.scorer import Scorer
     from cdk_app.components.scoring_api import ScoringApi
     from cdk_app.components.workflow import Workflow
     from cdk_app.stages import Stage
+    from credit_core.domain.product import CreditProduct
 
 
 class ScoringAlarms(Construct):
@@ -91,6 +97,24 @@ class ScoringAlarms(Construct):
         )
 
 
+class TriggerAlarms(Construct):
+    """Did an upload or the clock fail to start what it should?"""
+
+    def __init__(
+        self, scope: Construct, id_: str, *, pager: Pager, dead_letters: sqs.IQueue
+    ) -> None:
+        super().__init__(scope, id_)
+        pager.page(
+            "MaterializationNotStarted",
+            description="An upload or the clock could not start a materialization within an hour; "
+            "the dead-letter queue holds what it was. The next sweep takes the files all the same.",
+            namespace="AWS/SQS",
+            metric="ApproximateNumberOfMessagesVisible",
+            dimensions={"QueueName": dead_letters.queue_name},
+            statistic="Maximum",
+        )
+
+
 class WorkflowAlarms(Construct):
     """Did a state machine end without success?"""
 
@@ -108,3 +132,81 @@ class WorkflowAlarms(Construct):
                     metric=metric,
                     dimensions={"StateMachineArn": workflow.arn},
                 )
+
+
+class PushAlarms(Construct):
+    """Are pushed rows refused, late or given up?"""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        stage: Stage,
+        product: CreditProduct,
+        pager: Pager,
+        push: FeaturePush,
+    ) -> None:
+        super().__init__(scope, id_)
+        pager.page(
+            "PushRejected",
+            description="Pushed rows were refused: they are not what the product defines. Their "
+            "faults lie under rejected/push/ in the results bucket; the sender has to mend them.",
+            namespace=NAMESPACE,
+            metric=Metric.REJECTED_PUSHES,
+            dimensions=dimensions(stage=stage.name, product=product.name),
+        )
+        pager.page(
+            "PushGivenUp",
+            description="Pushed rows were given up and lie in the dead-letter queue. The pusher's "
+            "log says why; mend that, then start a message move task back to the push queue.",
+            namespace="AWS/SQS",
+            metric="ApproximateNumberOfMessagesVisible",
+            dimensions={"QueueName": push.dead_letters.queue_name},
+            statistic="Maximum",
+        )
+        late = stage.push.late_after_seconds
+        pager.page(
+            "PushLate",
+            description=f"A pushed row has waited for more than {late} s: the pusher fails or does "
+            "not keep up. Its log says which store did not take rows.",
+            namespace="AWS/SQS",
+            metric="ApproximateAgeOfOldestMessage",
+            dimensions={"QueueName": push.queue.queue_name},
+            statistic="Maximum",
+            above=late,
+        )
+
+
+class FreshnessAlarms(Construct):
+    """Has a view's source stopped, or was it never loaded?"""
+
+    def __init__(
+        self, scope: Construct, id_: str, *, stage: Stage, product: CreditProduct, pager: Pager
+    ) -> None:
+        super().__init__(scope, id_)
+        limits = stage.freshness
+        # A view that was never loaded has no age, nor has one whose rows have all expired.
+        patience = Patience(
+            period_seconds=60 * limits.every_minutes,
+            periods=3,
+            breaching=3,
+            evaluate_low_samples=True,
+        )
+        for view in product.feature_views:
+            seconds = limits.share_of_ttl * view.ttl_seconds
+            pager.page(
+                f"Freshness{view.name.title().replace('_', '')}",
+                description=f"The newest event of {view.name} is older than {seconds:.0f} s, "
+                f"{limits.share_of_ttl:.0%} of its ttl, or there is none; at the ttl decisions "
+                f"stop to use it. Look for its newest file under {product.view_prefix(view)} in "
+                "the lake: if none came, ask its source; if one did, look at the materialization. "
+                "No figure at all also means that the freshness function fails; see its log.",
+                namespace=NAMESPACE,
+                metric=Metric.FEATURE_AGE,
+                dimensions=dimensions(stage=stage.name, product=product.name, view=view.name),
+                statistic="Maximum",
+                above=seconds,
+                patience=patience,
+                silence_breaches=True,
+            )

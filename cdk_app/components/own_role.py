@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Aws, Stack
 from aws_cdk import aws_iam as iam
 
 from cdk_app.components.acknowledgements import acknowledge
+from credit_core.domain.metrics import NAMESPACE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from aws_cdk import aws_dynamodb as dynamodb
     from aws_cdk import aws_kms as kms
     from aws_cdk import aws_s3 as s3
     from constructs import Construct
@@ -39,9 +41,13 @@ class OwnRole(iam.Role):
     def __init__(self, scope: Construct, id_: str, *, assumed_by: iam.IPrincipal) -> None:
         super().__init__(scope, id_, assumed_by=assumed_by)
 
-    def allow(self, *actions: str, on: Sequence[str]) -> None:
-        """Allow these actions on these ARNs."""
-        self.add_to_policy(iam.PolicyStatement(actions=list(actions), resources=list(on)))
+    def allow(
+        self, *actions: str, on: Sequence[str], conditions: Mapping[str, Any] | None = None
+    ) -> None:
+        """Allow these actions on these ARNs, under the conditions if there are any."""
+        self.add_to_policy(
+            iam.PolicyStatement(actions=list(actions), resources=list(on), conditions=conditions)
+        )
 
     def allow_objects(self, *actions: str, bucket: s3.IBucket, prefix: str) -> None:
         """Allow these actions on the objects under a prefix of a bucket of another stack."""
@@ -53,6 +59,29 @@ class OwnRole(iam.Role):
             {
                 f"{WILDCARD}[Resource::{imported}/{prefix}*]": "Keys under this prefix are not "
                 "known beforehand; nothing outside of it is allowed."
+            },
+        )
+
+    def allow_items(self, *actions: str, table: dynamodb.ITable, partition: str) -> None:
+        """Allow these actions on the items of one partition key of a table, and on no others."""
+        self.allow(
+            *actions,
+            on=[table.table_arn],
+            conditions={"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [partition]}},
+        )
+
+    def allow_metrics(self) -> None:
+        """Allow to publish this service's own metrics, and no others."""
+        self.allow(
+            "cloudwatch:PutMetricData",
+            on=["*"],
+            conditions={"StringEquals": {"cloudwatch:namespace": NAMESPACE}},
+        )
+        acknowledge(
+            self,
+            {
+                f"{WILDCARD}[Resource::*]": "A metric is no resource that could be named, nor is "
+                "a trace; the condition keeps metrics to this service's namespace."
             },
         )
 

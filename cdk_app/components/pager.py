@@ -36,8 +36,12 @@ class Pager(Construct):
         statistic: str = "Sum",
         above: float = 0,
         patience: Patience | None = None,
+        silence_breaches: bool = False,
     ) -> cloudwatch.Alarm:
-        """Page when the metric lies above a value; without ``patience``, at the first time."""
+        """Page when the metric lies above a value; without ``patience``, at the first time.
+
+        With ``silence_breaches`` a period without any figure counts as one above the value.
+        """
         # CloudWatch refuses a word on low samples for any statistic that is no percentile.
         low_samples = patience if statistic.startswith("p") else None
         alarm = cloudwatch.Alarm(
@@ -50,14 +54,18 @@ class Pager(Construct):
                 metric_name=metric,
                 dimensions_map=dict(dimensions),
                 statistic=statistic,
-                period=Duration.seconds(self._stage.patience.period_seconds),
+                period=Duration.seconds((patience or self._stage.patience).period_seconds),
             ),
             threshold=above,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
             evaluation_periods=patience.periods if patience else 1,
             datapoints_to_alarm=patience.breaching if patience else 1,
-            # No traffic is no slow traffic.
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+            # No traffic is no slow traffic; but what is always measured should not fall silent.
+            treat_missing_data=(
+                cloudwatch.TreatMissingData.BREACHING
+                if silence_breaches
+                else cloudwatch.TreatMissingData.NOT_BREACHING
+            ),
             evaluate_low_sample_count_percentile=(
                 ("evaluate" if low_samples.evaluate_low_samples else "ignore")
                 if low_samples

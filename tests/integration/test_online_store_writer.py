@@ -105,7 +105,7 @@ def a_row_at(
     row: FeatureRow, event: datetime, *, created: datetime | None = None, **changes: Any
 ) -> FeatureRow:
     return feature_row(
-        BUREAU.features,
+        BUREAU,
         row.entity_key,
         event_timestamp=event,
         created_timestamp=created or event,

@@ -63,7 +63,7 @@ class Deployment:
         now = datetime.now(UTC)
         for view in PRODUCT.feature_views:
             row = feature_row(
-                view.features,
+                view,
                 key_of(view),
                 event_timestamp=now,
                 created_timestamp=now,

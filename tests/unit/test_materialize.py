@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from credit_core.domain.product import CreditProduct
     from credit_core.ports import LakeRow, WriteCounts
 
+REGION = PRODUCT.view("region_market")
 EVENTS = [AN_HOUR_AGO - timedelta(days=days) for days in range(3)]
 
 lake_rows = st.builds(
@@ -274,6 +275,19 @@ def test_of_two_rows_of_one_instant_the_same_counts_whatever_their_order() -> No
         found += [*together.rows.values(), *apart.rows.values()]
 
     assert [row.features["delinq_2yrs"] for row in found] == [2, 2, 2, 2]
+
+
+def test_a_backfill_under_a_new_version_of_the_view_replaces_rows_of_the_same_instants() -> None:
+    """Else a row of the old definition would stay, unreadable, until the next event."""
+    old = replace(BUREAU, features=BUREAU.features[:-1])
+    store, row = FakeStore(), a_lake_row()
+    for view in (replace(old, version=1), replace(BUREAU, version=2), replace(old, version=1)):
+        product = replace(PRODUCT, feature_views=(view, REGION), derived_features=())
+        values = row.values[: len(view.features)]
+        materialized([row._replace(values=values)], store, product=product)
+
+    (stored,) = store.rows.values()
+    assert list(stored.features) == [feature.name for feature in BUREAU.features]
 
 
 @pytest.mark.parametrize("value", ["heard of never", None])

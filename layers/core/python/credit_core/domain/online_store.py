@@ -9,13 +9,14 @@ Time has a resolution of milliseconds, here as in Athena.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import hashlib
 import hmac
 import json
+import string
 import struct
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from credit_core.domain.product import DType
@@ -26,8 +27,15 @@ if TYPE_CHECKING:
 
     from credit_core.domain.product import CreditProduct, Feature, FeatureView, Value
 
+CLOCK_SKEW = timedelta(minutes=1)
+"""How far clocks may differ before a timestamp is wrong: the event's from the recording one's, and
+that one's from ours.
+"""
+
 _DOUBLE, _BITS = struct.Struct(">d"), struct.Struct(">Q")
 _SIGN, _ALL = 1 << 63, (1 << 64) - 1
+_BASE64 = string.ascii_uppercase + string.ascii_lowercase + string.digits
+_IN_ORDER = bytes.maketrans(f"{_BASE64}+/".encode(), "".join(sorted(f"{_BASE64}-_")).encode())
 
 
 def timestamp_text(moment: datetime) -> str:
@@ -51,19 +59,21 @@ def tie_break(definitions: Sequence[Feature], features: Mapping[str, Value]) -> 
     Numbers sort by value, categories by code point, and null sorts before either, as with
     ``NULLS LAST`` in a descending order of SQL.
 
-    Source: IEEE 754 doubles of one sign sort as their bits do; RFC 4648, section 7 (base32hex).
+    Source: IEEE 754 doubles of one sign sort as their bits do. RFC 4648, section 4 (base64), but
+    for the alphabet: its characters are in the order of what they stand for.
     """
-    encoded = b"".join(_sortable(feature, features[feature.name]) for feature in definitions)
-    return base64.b32hexencode(encoded).decode("ascii").rstrip("=")
+    encoded = b"".join([_sortable(feature, features[feature.name]) for feature in definitions])
+    text = binascii.b2a_base64(encoded, newline=False).translate(_IN_ORDER)
+    return text.decode("ascii").rstrip("=")
 
 
 def _sortable(feature: Feature, value: Value) -> bytes:
     if feature.dtype is DType.CATEGORY:
         place = 0 if value is None else 1 + sorted(feature.categories).index(str(value))
-        return place.to_bytes(2, "big")
+        return place.to_bytes(2)
     if value is None:
         return bytes(8)
-    (bits,) = _BITS.unpack(_DOUBLE.pack(float(value) + 0.0))  # -0.0 is 0.0
+    (bits,) = _BITS.unpack(_DOUBLE.pack(value + 0.0))  # type: ignore[operator]  # -0.0 is 0.0
     return _BITS.pack(bits ^ (_ALL if bits & _SIGN else _SIGN))
 
 
@@ -121,16 +131,20 @@ class FeatureRow:
 
 
 def feature_row(
-    definitions: Sequence[Feature],
+    view: FeatureView,
     key: str,
     *,
     event_timestamp: datetime,
     created_timestamp: datetime,
     features: Mapping[str, Value],
 ) -> FeatureRow:
-    """Return a row of valid features; newest is its event, then its correction, then its values."""
+    """Return a row of valid features.
+
+    Newer is a later event, then a later correction of it, then a later version of the view, so that
+    a backfill brings in what a new definition asks for, then greater values.
+    """
     times = timestamp_text(event_timestamp), timestamp_text(created_timestamp)
-    recency = "/".join((*times, tie_break(definitions, features)))
+    recency = "/".join((*times, f"{view.version:04}{tie_break(view.features, features)}"))
     return FeatureRow(key, event_timestamp, created_timestamp, features, recency)
 
 

@@ -6,7 +6,7 @@ decided by the rows alone (see ``OnlineStoreWriter``), so the store ends the sam
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import batched, groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -167,7 +167,7 @@ class RowInspection:
             else:
                 self.valid += 1
                 yield feature_row(
-                    view.features,
+                    view,
                     hashed,
                     event_timestamp=row.event_timestamp,
                     created_timestamp=row.created_timestamp,
@@ -233,13 +233,7 @@ def write_newest(
         stale += counts.stale
         newest = max(filter(None, (newest, *batch)), key=attrgetter("recency"))
     if newest is not None:
-        mark = feature_row(
-            (),
-            newest_row_key(product, view),
-            event_timestamp=newest.event_timestamp,
-            created_timestamp=newest.created_timestamp,
-            features={},
-        )
+        mark = replace(newest, entity_key=newest_row_key(product, view), features={})
         store.write((mark,), ttl=view.ttl)
     return sent, WriteCounts(written, stale)
 

@@ -1,0 +1,53 @@
+"""The service's own metrics: one namespace, so that a role may be held to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NAMESPACE = "CreditDecisions"
+
+
+class Metric(StrEnum):
+    """What is measured."""
+
+    FEATURE_AGE = "FeatureAge"
+    """Age of the newest event of a view."""
+
+    FEATURE_AGE_SHARE = "FeatureAgeShare"
+    """The same as a share of the view's time to live; 1 is when decisions stop to use it."""
+
+    REJECTED_PUSHES = "RejectedPushes"
+    """Pushed rows that the product definition does not allow."""
+
+
+class Unit(StrEnum):
+    """CloudWatch's names of units."""
+
+    SECONDS = "Seconds"
+    COUNT = "Count"
+    NONE = "None"
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One value of a metric."""
+
+    metric: Metric
+    value: float
+    unit: Unit
+    dimensions: Mapping[str, str]
+
+
+def dimensions(*, stage: str, product: str, view: str | None = None) -> dict[str, str]:
+    """Return the dimensions of a metric: stages of one account must not mix their figures.
+
+    >>> dimensions(stage="prod", product="personal_loan")
+    {'Stage': 'prod', 'Product': 'personal_loan'}
+    """
+    named = {"Stage": stage, "Product": product}
+    return named | ({"View": view} if view else {})

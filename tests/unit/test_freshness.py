@@ -1,0 +1,95 @@
+"""The age of a view's newest event, and what is said where there is none."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from credit_core.domain.metrics import Metric, Unit
+from credit_core.domain.online_store import newest_row_key
+from credit_core.errors import StoreUnavailableError
+from credit_core.use_cases.freshness import ViewFreshness, measure_freshness
+from tests.builders import NOW, PRODUCT
+from tests.pushes import FakeMetrics, FakeNewestEvents
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from credit_core.domain.metrics import Measurement
+
+BUREAU, REGION_MARKET = PRODUCT.feature_views
+DAY = timedelta(days=1)
+
+
+def measured(
+    ages: Mapping[str, timedelta], metrics: FakeMetrics
+) -> tuple[dict[str, float | None], list[Measurement]]:
+    events = {newest_row_key(PRODUCT, PRODUCT.view(view)): NOW - age for view, age in ages.items()}
+    found = measure_freshness(
+        PRODUCT,
+        stage="test",
+        newest_events=FakeNewestEvents(events),
+        metrics=metrics,
+        as_of=NOW,
+    )
+    return {view.view: view.age_seconds for view in found}, metrics.measurements
+
+
+def test_the_age_is_published_in_seconds_and_as_a_share_of_the_ttl() -> None:
+    ages, measurements = measured({"bureau": 6 * DAY, "region_market": 7 * DAY}, FakeMetrics())
+
+    assert ages == {"bureau": 6 * 86_400, "region_market": 7 * 86_400}
+    assert [
+        (measurement.metric, measurement.value, measurement.unit, measurement.dimensions["View"])
+        for measurement in measurements
+    ] == [
+        (Metric.FEATURE_AGE, 518_400, Unit.SECONDS, "bureau"),
+        (Metric.FEATURE_AGE_SHARE, pytest.approx(0.2), Unit.NONE, "bureau"),
+        (Metric.FEATURE_AGE, 604_800, Unit.SECONDS, "region_market"),
+        (Metric.FEATURE_AGE_SHARE, pytest.approx(0.2), Unit.NONE, "region_market"),
+    ]
+    assert {measurement.dimensions["Product"] for measurement in measurements} == {"personal_loan"}
+    assert {measurement.dimensions["Stage"] for measurement in measurements} == {"test"}
+
+
+def test_a_view_that_was_never_loaded_has_no_age() -> None:
+    """Never is no number; its alarm takes silence for a breach."""
+    ages, measurements = measured({"bureau": DAY}, FakeMetrics())
+
+    assert ages["region_market"] is None
+    assert {measurement.dimensions["View"] for measurement in measurements} == {"bureau"}
+
+
+def test_nothing_is_published_before_anything_was_loaded() -> None:
+    ages, measurements = measured({}, FakeMetrics(available=False))
+
+    assert set(ages.values()) == {None}
+    assert measurements == []
+
+
+def test_an_event_of_a_clock_that_is_ahead_is_of_now() -> None:
+    ages, _ = measured({"bureau": timedelta(seconds=-30)}, FakeMetrics())
+
+    assert ages["bureau"] == 0.0
+
+
+def test_figures_that_did_not_arrive_are_no_success() -> None:
+    with pytest.raises(StoreUnavailableError):
+        measured({"bureau": DAY}, FakeMetrics(available=False))
+
+
+def test_freshness_is_told_view_by_view() -> None:
+    found = measure_freshness(
+        PRODUCT,
+        stage="test",
+        newest_events=FakeNewestEvents({}),
+        metrics=FakeMetrics(),
+        as_of=NOW,
+    )
+
+    assert found == (
+        ViewFreshness("bureau", None, BUREAU.ttl_seconds),
+        ViewFreshness("region_market", None, REGION_MARKET.ttl_seconds),
+    )
