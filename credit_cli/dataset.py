@@ -1,0 +1,175 @@
+"""`credit dataset`: the point-in-time training set, made of a lake in a local folder."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from credit_cli.errors import CliError, UsageError
+from credit_cli.progress import Progress
+from credit_cli.sample_commands import known_product
+
+if TYPE_CHECKING:
+    from credit_core.adapters.local_lake import WrittenTrainingSet
+    from credit_core.domain.product import CreditProduct
+
+SUFFIXES = (".parquet", ".csv")
+LEAST_MEMORY_MB = 256
+LABEL_WIDTH = 16
+
+dataset = typer.Typer(
+    no_args_is_help=True,
+    help="""Training sets of a lake in a local folder.
+
+    Exit codes: 0 done, 1 failed, 2 used wrongly.
+    """,
+)
+
+
+@dataset.callback()
+def about() -> None:
+    """Keep `build` a word of its own, though it is the only one."""
+
+
+@dataset.command()
+def build(
+    *,
+    product: Annotated[str, typer.Option(help="Whose training set to build.")] = "personal_loan",
+    data: Annotated[
+        Path, typer.Option(help="Folder laid out like the lake: PRODUCT/applications/ and so on.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="File to write, .parquet or .csv; else PRODUCT-training-set.parquet here.",
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    memory: Annotated[
+        int, typer.Option(help="MB that the query may use; more goes to temporary files.")
+    ] = 4_096,
+    scratch: Annotated[
+        Path | None,
+        typer.Option(help="Folder for temporary files; else the system's.", show_default=False),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object for machines.")
+    ] = False,
+) -> None:
+    """Build the training set by the very query that Athena runs.
+
+    One row per application with a matured outcome: what was known when it was made, no more.
+
+    Exit codes: 0 done, 1 failed, 2 used wrongly.
+    """
+    from credit_core.adapters.local_lake import LocalLake  # noqa: PLC0415 (DuckDB takes its time)
+    from credit_core.errors import CreditScoringError  # noqa: PLC0415 (as above)
+
+    chosen = known_product(product)
+    target = out or Path(f"{product}-training-set.parquet")
+    require_usable(chosen, data, target, scratch, force=force, memory_mb=memory)
+    with Progress(sys.stderr if as_json else sys.stdout).step("Training set") as step:
+        lake = LocalLake(chosen, data, memory_mb=memory, scratch=scratch, progress=step.update)
+        try:
+            written = lake.write_training_set(target)
+        except CreditScoringError as error:
+            raise CliError(str(error), hint=hint_for(error)) from None
+        except RuntimeError as error:
+            if "interrupted" in str(error).lower():  # how DuckDB passes Ctrl-C on
+                raise KeyboardInterrupt from error
+            raise
+        step.result = f"{written.rows:,} rows in {target}"
+    if as_json:
+        seconds = round(step.seconds, 1)
+        typer.echo(json.dumps(summary(chosen, written, target, seconds=seconds), indent=2))
+        return
+    for line in lines(written):
+        typer.echo(line)
+
+
+def require_usable(
+    product: CreditProduct,
+    data: Path,
+    target: Path,
+    scratch: Path | None,
+    *,
+    force: bool,
+    memory_mb: int,
+) -> None:
+    """Check what can be checked before any work.
+
+    Raises:
+        UsageError: A folder is not there, or the file's name says no format, or it exists.
+    """
+    if not data.is_dir():
+        raise UsageError(f"--data {data} is not a folder")
+    if not (data / product.name).is_dir():
+        raise UsageError(
+            f"--data {data} holds no folder {product.name}/",
+            hint=f"put Parquet into {data / product.applications_prefix}/ and beside it,"
+            " or make some: credit sample generate --help",
+        )
+    if target.suffix not in SUFFIXES:
+        raise UsageError(f"--out {target} ends neither in .parquet nor in .csv")
+    if not target.parent.is_dir():
+        raise UsageError(f"--out {target}: there is no folder {target.parent}")
+    if target.is_dir():
+        raise UsageError(f"--out {target} is a folder")
+    if target.exists() and not force:
+        raise UsageError(f"{target} exists", hint="name another with --out, or add --force")
+    if scratch is not None and not scratch.is_dir():
+        raise UsageError(f"--scratch {scratch} is not a folder")
+    if memory_mb < LEAST_MEMORY_MB:
+        raise UsageError(f"--memory {memory_mb} is below {LEAST_MEMORY_MB} MB")
+
+
+def hint_for(error: Exception) -> str | None:
+    """Return what to do about an error of the lake, if there is something."""
+    from credit_core.errors import StoreUnavailableError  # noqa: PLC0415 (see build)
+
+    if isinstance(error, StoreUnavailableError):
+        return "raise --memory, or name a folder with more room: --scratch"
+    return None
+
+
+def summary(
+    product: CreditProduct, written: WrittenTrainingSet, target: Path, *, seconds: float
+) -> dict[str, Any]:
+    """Return the JSON object that `credit dataset build --json` prints."""
+    return {
+        "product": product.name,
+        "file": str(target),
+        "rows": written.rows,
+        "positives": written.positives,
+        "columns": list(written.columns),
+        "views": {
+            name: {"fresh": found.fresh, "stale": found.stale, "missing": found.missing}
+            for name, found in written.views.items()
+        },
+        "seconds": seconds,
+    }
+
+
+def lines(written: WrittenTrainingSet) -> list[str]:
+    """Return what was written, in a few lines for a person."""
+    rows = max(1, written.rows)
+    named = {
+        "rows": f"{written.rows:,}",
+        "positives": f"{written.positives:,} ({written.positives / rows:.1%})",
+        "columns": str(len(written.columns)),
+        **{
+            name: f"fresh {found.fresh / rows:.1%}, stale {found.stale / rows:.1%},"
+            f" missing {found.missing / rows:.1%}"
+            for name, found in written.views.items()
+        },
+    }
+    width = max(LABEL_WIDTH, *(len(name) + 2 for name in named))
+    shown = [f"{name:<{width}}{value}" for name, value in named.items()]
+    if not written.rows:
+        shown.append("No application has an outcome whose horizon has passed.")
+    return shown
