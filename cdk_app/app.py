@@ -49,10 +49,13 @@ def add_stacks(app: App, *, stage: Stage, product: CreditProduct) -> None:
         stage=stage,
         api=scoring.api,
         scorer=scoring.scorer,
+        product=product,
+        push=materialization.push,
         workflows={
             "Materialization": materialization.workflow,
             "Retraining": retraining.workflow,
         },
+        upload_dead_letters=materialization.upload_dead_letters,
     )
     Tags.of(app).add("application", "credit-decisions")
     Tags.of(app).add("stage", stage.name)

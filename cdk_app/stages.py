@@ -86,12 +86,40 @@ class Patience:
 class Materialization:
     """How widely the materialization fans out, and what it tolerates before it fails.
 
-    Shares are of rows read and of files listed; 0 tolerates none.
+    Files above ``split_bytes`` are cut between row groups into parts of about that size. A sweep
+    looks back ``sweep_overlap_hours`` further than the last successful one. Shares are of rows
+    read and of files planned; 0 tolerates none.
     """
 
-    files_at_once: int
+    parts_at_once: int
+    split_bytes: int
+    sweep_schedule: str
+    sweep_overlap_hours: float
+    run_hours: int
     rejected_rows_share: float
     failed_files_share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Push:
+    """How pushed rows are taken in.
+
+    A message is given up after ``attempts``. It is late, and somebody is told, when it has waited
+    for ``late_after_seconds``; each attempt after the first is made when the queue shows the
+    message again, six timeouts of the function later.
+    """
+
+    functions_at_once: int
+    attempts: int
+    late_after_seconds: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Freshness:
+    """How often the age of features is measured, and at which share of their ttl it pages."""
+
+    every_minutes: int
+    share_of_ttl: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +142,11 @@ class Stage:
     name: str
     layer_platform: Platform
     scorer: FunctionSize
+    planner: FunctionSize
     materializer: FunctionSize
+    reconciler: FunctionSize
+    pusher: FunctionSize
+    freshness_meter: FunctionSize
     trainer: FunctionSize
     promoter: FunctionSize
     provisioned_concurrency: int
@@ -125,6 +157,8 @@ class Stage:
     scorer_deadline_ms: int
     patience: Patience
     materialization: Materialization
+    push: Push
+    freshness: Freshness
     retraining: Retraining
     tracing: bool
     token_validity_minutes: int
@@ -138,13 +172,27 @@ class Stage:
 
 
 PROMOTER = FunctionSize(memory_mb=1_024, timeout_seconds=60)
+# Listing a million files, or reading as many tallies, takes minutes and little memory.
+PLANNER = RECONCILER = FunctionSize(memory_mb=1_024, timeout_seconds=600)
+# A row of the near future is waited for, up to two minutes.
+PUSHER = FunctionSize(memory_mb=1_024, timeout_seconds=180)
+FRESHNESS_METER = FunctionSize(memory_mb=512, timeout_seconds=60)
+# A sound bureau sends more each day; at four fifths of the ttl there are days left to ask it why.
+FRESHNESS = Freshness(every_minutes=5, share_of_ttl=0.8)
+
+# A file bears the time when its upload began; the lake gives up on unfinished ones after a day.
+UPLOAD_HOURS = 24.0
 
 LOCAL = Stage(
     name="local",
     layer_platform=Platform.HOST,
     # Nothing is charged for memory here, and a worker that starts cold unzips its layers first.
     scorer=FunctionSize(memory_mb=1_769, timeout_seconds=28),
+    planner=PLANNER,
     materializer=FunctionSize(memory_mb=2_048, timeout_seconds=300),
+    reconciler=RECONCILER,
+    pusher=PUSHER,
+    freshness_meter=FRESHNESS_METER,
     trainer=FunctionSize(memory_mb=4_096, timeout_seconds=900),
     promoter=PROMOTER,
     provisioned_concurrency=1,
@@ -158,8 +206,16 @@ LOCAL = Stage(
     patience=Patience(period_seconds=60, periods=1, breaching=1, evaluate_low_samples=True),
     # Each local worker is a process that unzips its layers anew: few are faster than many.
     materialization=Materialization(
-        files_at_once=2, rejected_rows_share=0.01, failed_files_share=0.0
+        parts_at_once=2,
+        split_bytes=64 * 2**20,
+        sweep_schedule="rate(1 hour)",
+        sweep_overlap_hours=0.1,
+        run_hours=1,
+        rejected_rows_share=0.01,
+        failed_files_share=0.0,
     ),
+    push=Push(functions_at_once=2, attempts=5, late_after_seconds=1_500),
+    freshness=FRESHNESS,
     retraining=Retraining(
         query_timeout_seconds=300, query_poll_seconds=1, query_scanned_bytes=10 * 2**30
     ),
@@ -178,7 +234,11 @@ DEV = Stage(
     name="dev",
     layer_platform=Platform.LAMBDA,
     scorer=FunctionSize(memory_mb=1_769, timeout_seconds=5),
+    planner=PLANNER,
     materializer=FunctionSize(memory_mb=2_048, timeout_seconds=600),
+    reconciler=RECONCILER,
+    pusher=PUSHER,
+    freshness_meter=FRESHNESS_METER,
     trainer=FunctionSize(memory_mb=8_192, timeout_seconds=900),
     promoter=PROMOTER,
     provisioned_concurrency=1,
@@ -189,8 +249,16 @@ DEV = Stage(
     scorer_deadline_ms=80,
     patience=Patience(period_seconds=60, periods=5, breaching=3, evaluate_low_samples=True),
     materialization=Materialization(
-        files_at_once=10, rejected_rows_share=0.01, failed_files_share=0.0
+        parts_at_once=10,
+        split_bytes=128 * 2**20,
+        sweep_schedule="rate(6 hours)",
+        sweep_overlap_hours=UPLOAD_HOURS,
+        run_hours=24,
+        rejected_rows_share=0.01,
+        failed_files_share=0.0,
     ),
+    push=Push(functions_at_once=5, attempts=5, late_after_seconds=1_500),
+    freshness=FRESHNESS,
     retraining=Retraining(
         query_timeout_seconds=900, query_poll_seconds=3, query_scanned_bytes=50 * 2**30
     ),
@@ -209,7 +277,11 @@ PROD = Stage(
     name="prod",
     layer_platform=Platform.LAMBDA,
     scorer=FunctionSize(memory_mb=1_769, timeout_seconds=5),
+    planner=PLANNER,
     materializer=FunctionSize(memory_mb=3_008, timeout_seconds=900),
+    reconciler=RECONCILER,
+    pusher=PUSHER,
+    freshness_meter=FRESHNESS_METER,
     trainer=FunctionSize(memory_mb=8_192, timeout_seconds=900),
     promoter=PROMOTER,
     provisioned_concurrency=5,
@@ -228,8 +300,16 @@ PROD = Stage(
     scorer_deadline_ms=80,
     patience=Patience(period_seconds=60, periods=5, breaching=3, evaluate_low_samples=True),
     materialization=Materialization(
-        files_at_once=40, rejected_rows_share=0.001, failed_files_share=0.0
+        parts_at_once=40,
+        split_bytes=128 * 2**20,
+        sweep_schedule="rate(6 hours)",
+        sweep_overlap_hours=UPLOAD_HOURS,
+        run_hours=24,
+        rejected_rows_share=0.001,
+        failed_files_share=0.0,
     ),
+    push=Push(functions_at_once=10, attempts=5, late_after_seconds=1_500),
+    freshness=FRESHNESS,
     retraining=Retraining(
         query_timeout_seconds=1_800, query_poll_seconds=5, query_scanned_bytes=1_000 * 2**30
     ),

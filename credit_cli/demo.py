@@ -17,6 +17,7 @@ from credit_cli.deployment import CdkCli, Deployment, is_bootstrapped
 from credit_cli.errors import DeploymentError, PreconditionError
 from credit_cli.lake import load_sample
 from credit_cli.local_cloud import LocalCloud
+from credit_cli.materialization import counts_line, settled
 from credit_cli.rendering import LABEL_WIDTH
 from credit_core.domain.product import load_product
 from layers.build import BuiltLayer, LayerError, Platform, build, layer_names
@@ -124,7 +125,7 @@ def run_demo(checkout: Checkout, progress: Progress, *, port: int, retrain: bool
             f"to {sample.last_day}; {sample.uploaded} files sent"
         )
     with progress.step("Materialization") as step:
-        materialized = materialize(aws, deployment, step, anew=sample.uploaded > 0)
+        materialized = materialize(aws, deployment, step, uploaded=sample.uploaded > 0)
     with progress.step("Retraining") as step:
         champion = train(aws, deployment, step, anew=retrain)
     with progress.step("Decision") as step:
@@ -197,22 +198,17 @@ def start(cloud: LocalCloud, port: int, step: Step) -> RunningCloud:
     return running
 
 
-def materialize(aws: LocalAws, deployment: Deployment, step: Step, *, anew: bool) -> dict[str, Any]:
-    """Run the materialization, unless it succeeded last time and nothing has come since.
+def materialize(
+    aws: LocalAws, deployment: Deployment, step: Step, *, uploaded: bool
+) -> dict[str, Any]:
+    """Wait for the runs that the uploads started; run the materialization where there are none.
 
     Raises:
         PipelineError: It failed.
     """
-    state_machine = deployment["MaterializationStateMachine"]
-    counts = None if anew else pipelines.output_of_latest(aws, state_machine)
-    kept = counts is not None
-    if counts is None:
-        counts = pipelines.run(aws, state_machine, {"prefix": f"{PRODUCT}/features/"}, step.update)
-    step.result = (
-        f"{counts['files']} files: {counts['read']:,} rows read = {counts['written']:,} written"
-        f" + {counts['stale']:,} stale + {counts['rejected']:,} rejected"
-        f"{' (done before)' if kept else ''}"
-    )
+    counts = settled(aws, deployment, PRODUCT, step.update, uploaded=uploaded)
+    before = counts.pop("done_before")
+    step.result = f"{counts_line(counts)}{' (done before)' if before else ''}"
     return counts
 
 

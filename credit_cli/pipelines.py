@@ -31,11 +31,37 @@ def run(
     Raises:
         PipelineError: It failed, or is not done within 15 minutes.
     """
+    return wait_for(aws, start(aws, state_machine, execution_input), progress)
+
+
+def start(aws: LocalAws, state_machine: str, execution_input: Mapping[str, Any]) -> str:
+    """Start a state machine and return the execution's ARN."""
     stepfunctions: SFNClient = aws.client("stepfunctions")
-    execution = stepfunctions.start_execution(
+    return stepfunctions.start_execution(
         stateMachineArn=state_machine, input=json.dumps(execution_input)
     )["executionArn"]
-    name = state_machine.rpartition(":")[2]
+
+
+def wait_for(
+    aws: LocalAws,
+    execution: str,
+    progress: Callable[[str], None] = lambda _: None,
+    *,
+    hint: str | None = None,
+) -> dict[str, Any]:
+    """Wait for the end of an execution and return its output.
+
+    Args:
+        aws: The local cloud.
+        execution: The execution's ARN.
+        progress: Told now and then what it is doing.
+        hint: What a person may look at when it fails.
+
+    Raises:
+        PipelineError: It failed, or is not done within 15 minutes.
+    """
+    stepfunctions: SFNClient = aws.client("stepfunctions")
+    name = machine_name(execution)
     started = time.monotonic()
     while (elapsed := time.monotonic() - started) < LIMIT_SECONDS:
         found = stepfunctions.describe_execution(executionArn=execution)
@@ -43,11 +69,11 @@ def run(
             output = json.loads(found.get("output", "{}"))
             return output if isinstance(output, dict) else {"output": output}
         if found["status"] != "RUNNING":
-            words = [found["status"].lower(), found.get("error", ""), found.get("cause", "")]
-            raise PipelineError(f"{name}: {in_a_line(' '.join(filter(None, words)))}")
+            words = [found["status"].lower(), found.get("error", ""), said(found.get("cause", ""))]
+            raise PipelineError(f"{name}: {in_a_line(' '.join(filter(None, words)))}", hint=hint)
         progress(f"{state_under_way(stepfunctions, execution)}, {elapsed:.0f} s")
         time.sleep(POLL_SECONDS)
-    raise PipelineError(f"{name} is not done after {LIMIT_SECONDS / 60:.0f} minutes")
+    raise PipelineError(f"{name} is not done after {LIMIT_SECONDS / 60:.0f} minutes", hint=hint)
 
 
 def output_of_latest(aws: LocalAws, state_machine: str) -> dict[str, Any] | None:
@@ -65,15 +91,53 @@ def output_of_latest(aws: LocalAws, state_machine: str) -> dict[str, Any] | None
 
 
 def state_under_way(stepfunctions: SFNClient, execution: str) -> str:
-    """Return the name of the state that an execution entered last."""
+    """Return the state that an execution entered last, and how far a Distributed Map has got."""
     events = stepfunctions.get_execution_history(
         executionArn=execution, reverseOrder=True, maxResults=20
     )["events"]
     for event in events:
         entered = event.get("stateEnteredEventDetails")
+        if entered and event["type"] == "MapStateEntered":
+            return f"{entered['name']}{items_done(stepfunctions, execution)}"
         if entered:
             return entered["name"]
     return "starting"
+
+
+def items_done(stepfunctions: SFNClient, execution: str) -> str:
+    """Return how many items of an execution's Distributed Map are done, as words to append."""
+    runs = stepfunctions.list_map_runs(executionArn=execution)["mapRuns"]
+    if not runs:
+        return ""
+    latest = max(runs, key=lambda run: run["startDate"])
+    counts = stepfunctions.describe_map_run(mapRunArn=latest["mapRunArn"])["itemCounts"]
+    done = counts["succeeded"] + counts["failed"] + counts["timedOut"] + counts["aborted"]
+    return f", {done:,} of {counts['total']:,} done"
+
+
+def machine_name(execution: str) -> str:
+    """Return the name of the state machine that an execution is of.
+
+    >>> machine_name("arn:aws:states:us-east-1:000000000000:execution:retraining:4f1d")
+    'retraining'
+    """
+    return execution.split(":")[6]
+
+
+def said(cause: str) -> str:
+    """Return the sentence in a cause; that of a failed function is wrapped in JSON.
+
+    >>> said('{"errorMessage": "a batch failed", "errorType": "StoreUnavailableError"}')
+    'a batch failed'
+    >>> said("gates failed")
+    'gates failed'
+    """
+    try:
+        document = json.loads(cause)
+    except ValueError:
+        return cause
+    message = document.get("errorMessage") if isinstance(document, dict) else None
+    return message if isinstance(message, str) else cause
 
 
 def in_a_line(text: str) -> str:

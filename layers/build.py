@@ -52,7 +52,11 @@ LAYER_ROOT = "/opt/python"
 
 FUNCTION_LAYERS: Mapping[str, tuple[str, ...]] = {
     "scorer": ("core", "runtime"),
+    "planner": ("core", "runtime", "parquet"),
     "materializer": ("core", "runtime", "parquet"),
+    "reconciler": ("core", "runtime"),
+    "pusher": ("core", "runtime", "parquet"),
+    "freshness": ("core", "runtime"),
     "trainer": ("core", "runtime", "training"),
     "promoter": ("core", "runtime"),
 }

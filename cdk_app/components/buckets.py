@@ -45,6 +45,7 @@ class Buckets(Construct):
             {"AwsSolutions-S1": "The log bucket itself: logging it would log each log delivery."},
         )
         self.lake = self._bucket("Lake")
+        announce_uploads(self.lake)
         self.models = self._bucket("Models")
         self.results = self._bucket("Results", expire_after=Duration.days(stage.results_days))
 
@@ -72,3 +73,18 @@ class Buckets(Construct):
             server_access_logs_prefix=f"{name.lower()}/",
             removal_policy=self._stage.removal,
         )
+
+
+def announce_uploads(bucket: s3.Bucket) -> None:
+    """Have S3 tell EventBridge of each new object.
+
+    By CloudFormation's own property: the CDK's ``event_bridge_enabled`` adds a function that calls
+    S3 instead, with a role of its own.
+    """
+    native = bucket.node.default_child
+    assert isinstance(native, s3.CfnBucket)  # noqa: S101 (for mypy)
+    native.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
+        event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(
+            event_bridge_enabled=True
+        )
+    )

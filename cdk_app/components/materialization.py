@@ -8,11 +8,13 @@ from constructs import Construct
 
 from cdk_app.components.materialization_definition import (
     MAP_LABEL,
+    MaterializationFunctions,
     materialization_definition,
 )
+from cdk_app.components.materialization_triggers import MaterializationTriggers
 from cdk_app.components.service_function import ServiceFunction
 from cdk_app.components.workflow import Workflow
-from credit_core.settings import MaterializerSettings
+from credit_core.settings import MaterializerSettings, PlannerSettings, ReconcilerSettings
 
 if TYPE_CHECKING:
     from cdk_app.components.layers import Layers
@@ -20,9 +22,12 @@ if TYPE_CHECKING:
     from cdk_app.stages import Stage
     from credit_core.domain.product import CreditProduct
 
+RUNS = "runs/"
+"""Where plans and tallies lie in the results bucket."""
+
 
 class FeatureMaterialization(Construct):
-    """A state machine that lists the files, and a function that materializes one of them."""
+    """Functions that plan, materialize a part and reconcile, their state machine, its triggers."""
 
     def __init__(
         self,
@@ -35,48 +40,120 @@ class FeatureMaterialization(Construct):
         layers: Layers,
     ) -> None:
         super().__init__(scope, id_)
-        lake, results = storage.buckets.lake, storage.buckets.results
-        table, secret = storage.tables.online_store, storage.entity_key.secret
-        function = ServiceFunction(
-            self,
-            "Materializer",
-            name="materializer",
-            description="Writes one file of features to the online store",
-            stage=stage,
-            size=stage.materializer,
-            settings=MaterializerSettings(
-                product=product.name,
-                lake_bucket=lake.bucket_name,
-                results_bucket=results.bucket_name,
-                online_store_table=table.table_name,
-                entity_key_secret=secret.secret_arn,
-            ),
-            layers=layers,
-            key=storage.key,
+        self._stage, self._product = stage, product
+        self._storage, self._layers = storage, layers
+        self._features = f"{product.name}/features/"
+        # An item of the registry of its own: whoever moves it can't move the rollout pointer.
+        self._watermark = f"{product.name}#materialization"
+        functions = MaterializationFunctions(
+            planner=self._planner().function.function_arn,
+            materializer=self._materializer().function.function_arn,
+            reconciler=self._reconciler().function.function_arn,
         )
-        may = function.role
-        may.allow_objects("s3:GetObject", bucket=lake, prefix=f"{product.name}/features/")
-        # Who may not list is told "access denied" of a file that is not there.
-        may.allow("s3:ListBucket", on=[lake.bucket_arn])
-        # PartiQL is what lets many conditional writes share a request.
-        may.allow("dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate", on=[table.table_arn])
-        may.allow_objects("s3:PutObject", bucket=results, prefix="rejected/")
-        may.allow("secretsmanager:GetSecretValue", on=[secret.secret_arn])
-        may.allow_key(storage.key, through=("dynamodb", "s3", "secretsmanager"))
         self.workflow = Workflow(
             self,
             "Workflow",
             name="materialization",
-            definition=materialization_definition(
-                function_arn=function.function.function_arn,
-                bucket=lake.bucket_name,
-                timeout_seconds=stage.materializer.timeout_seconds,
-                limits=stage.materialization,
-            ),
+            definition=materialization_definition(functions=functions, stage=stage),
             stage=stage,
             key=storage.key,
         )
         may = self.workflow.role
-        may.allow("lambda:InvokeFunction", on=[function.function.function_arn])
-        may.allow("s3:ListBucket", on=[lake.bucket_arn])
+        may.allow(
+            "lambda:InvokeFunction",
+            on=[functions.planner, functions.materializer, functions.reconciler],
+        )
+        may.allow_objects("s3:GetObject", bucket=storage.buckets.results, prefix=RUNS)
+        may.allow_key(storage.key, through=("s3",))
         self.workflow.allow_children(MAP_LABEL)
+        self.triggers = MaterializationTriggers(
+            self, "Triggers", stage=stage, lake=storage.buckets.lake, workflow=self.workflow
+        )
+
+    def _planner(self) -> ServiceFunction:
+        buckets, registry = self._storage.buckets, self._storage.tables.registry
+        limits = self._stage.materialization
+        planner = ServiceFunction(
+            self,
+            "Planner",
+            name="planner",
+            description="Lists the files of a run and cuts large ones into parts",
+            stage=self._stage,
+            size=self._stage.planner,
+            settings=PlannerSettings(
+                product=self._product.name,
+                lake_bucket=buckets.lake.bucket_name,
+                results_bucket=buckets.results.bucket_name,
+                registry_table=registry.table_name,
+                split_bytes=limits.split_bytes,
+                sweep_overlap_hours=limits.sweep_overlap_hours,
+            ),
+            layers=self._layers,
+            key=self._storage.key,
+        )
+        may = planner.role
+        may.allow("s3:ListBucket", on=[buckets.lake.bucket_arn])
+        may.allow_objects("s3:GetObject", bucket=buckets.lake, prefix=self._features)
+        may.allow_objects("s3:PutObject", bucket=buckets.results, prefix=RUNS)
+        may.allow_items("dynamodb:GetItem", table=registry, partition=self._watermark)
+        may.allow_key(self._storage.key, through=("dynamodb", "s3"))
+        return planner
+
+    def _materializer(self) -> ServiceFunction:
+        buckets, secret = self._storage.buckets, self._storage.entity_key.secret
+        table = self._storage.tables.online_store
+        materializer = ServiceFunction(
+            self,
+            "Materializer",
+            name="materializer",
+            description="Writes one part of the features to the online store",
+            stage=self._stage,
+            size=self._stage.materializer,
+            settings=MaterializerSettings(
+                product=self._product.name,
+                lake_bucket=buckets.lake.bucket_name,
+                results_bucket=buckets.results.bucket_name,
+                online_store_table=table.table_name,
+                entity_key_secret=secret.secret_arn,
+            ),
+            layers=self._layers,
+            key=self._storage.key,
+        )
+        may = materializer.role
+        may.allow_objects("s3:GetObject", bucket=buckets.lake, prefix=self._features)
+        # Who may not list is told "access denied" of a file that is not there.
+        may.allow("s3:ListBucket", on=[buckets.lake.bucket_arn])
+        # PartiQL is what lets many conditional writes share a request.
+        may.allow("dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate", on=[table.table_arn])
+        may.allow_objects("s3:PutObject", bucket=buckets.results, prefix="rejected/")
+        may.allow_objects("s3:PutObject", bucket=buckets.results, prefix=RUNS)
+        may.allow("secretsmanager:GetSecretValue", on=[secret.secret_arn])
+        may.allow_key(self._storage.key, through=("dynamodb", "s3", "secretsmanager"))
+        return materializer
+
+    def _reconciler(self) -> ServiceFunction:
+        results, registry = self._storage.buckets.results, self._storage.tables.registry
+        limits = self._stage.materialization
+        reconciler = ServiceFunction(
+            self,
+            "Reconciler",
+            name="reconciler",
+            description="Adds up and judges a run of the materialization",
+            stage=self._stage,
+            size=self._stage.reconciler,
+            settings=ReconcilerSettings(
+                product=self._product.name,
+                results_bucket=results.bucket_name,
+                registry_table=registry.table_name,
+                rejected_rows_share=limits.rejected_rows_share,
+                failed_files_share=limits.failed_files_share,
+            ),
+            layers=self._layers,
+            key=self._storage.key,
+        )
+        may = reconciler.role
+        may.allow("s3:ListBucket", on=[results.bucket_arn])
+        may.allow_objects("s3:GetObject", "s3:PutObject", bucket=results, prefix=RUNS)
+        may.allow_items("dynamodb:UpdateItem", table=registry, partition=self._watermark)
+        may.allow_key(self._storage.key, through=("dynamodb", "s3"))
+        return reconciler

@@ -1,7 +1,8 @@
-"""The materialization as Amazon States Language: a file each, then the sum of the counts."""
+"""The materialization as Amazon States Language: plan, a part each, reconcile, judge."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Aws
@@ -9,166 +10,195 @@ from aws_cdk import Aws
 from cdk_app.components.workflow import LAMBDA_INVOKE, RETRY_LAMBDA
 
 if TYPE_CHECKING:
-    from cdk_app.stages import Materialization
+    from cdk_app.stages import FunctionSize, Stage
 
-MAP_LABEL = "Files"
-CAUSE = 120
-"""Characters of a failed file's cause that reach the run's: all files' must fit one state."""
+MAP_LABEL = "Parts"
+SECONDS_AN_HOUR = 3_600
 
-# One JSONata expression: the tallies of all files become one, with what decides over the run.
-SUM = """{% (
-    $tallies := $states.input.tallies;
-    {
-        "prefix": $states.input.prefix,
-        "files": $count($tallies),
-        "failed": [$tallies.failed],
-        "unreconciled": $count($tallies[read != written + stale + rejected]),
-        "read": $sum([$tallies.read]),
-        "written": $sum([$tallies.written]),
-        "stale": $sum([$tallies.stale]),
-        "rejected": $sum([$tallies.rejected])
-    }
-) %}"""
 
-OUTPUT = {
-    count: f"{{% $states.input.{count} %}}"
-    for count in ("files", "read", "written", "stale", "rejected")
-}
+@dataclass(frozen=True, kw_only=True)
+class MaterializationFunctions:
+    """The ARNs of the functions that the state machine calls."""
+
+    planner: str
+    materializer: str
+    reconciler: str
 
 
 def materialization_definition(
-    *, function_arn: str, bucket: str, timeout_seconds: int, limits: Materialization
+    *, functions: MaterializationFunctions, stage: Stage
 ) -> dict[str, Any]:
     """Return the state machine's definition.
 
-    Its input is ``{"prefix": "<key prefix of Parquet files>"}``, its output the sums of ``files``,
-    ``read``, ``written``, ``stale`` and ``rejected``. One file's failure doesn't keep the others
-    from being materialized; whether the run as a whole succeeded is judged at the end.
+    Its input is ``{"prefix": "<product>/features/..."}``, the key of an uploaded file for instance,
+    or ``{"sweep": true}``; its output the sums of ``files``, ``parts``, ``read``, ``written``,
+    ``stale`` and ``rejected``, and the latter per view.
 
-    Each file's tally is some 60 bytes and a state may hold 256 KiB: one run takes about 4,000
-    files.
+    A part whose worker failed leaves no tally. The others go on; then such parts are tried once
+    more in a Map that fails with the worker's own error. There a redriven run goes on, too: with
+    exactly the parts that are missing.
     """
+    limits = stage.materialization
     return {
         "Comment": "Feature files of the lake -> online store, reconciled",
-        # The Map reads its listing with JSONPath, the only language the local cloud's Distributed
-        # Map knows; each other state says JSONata.
+        # The Distributed Map reads the plan with JSONPath, the only language the local cloud's
+        # knows; each other state says JSONata.
         "QueryLanguage": "JSONPath",
-        "StartAt": "MaterializeEachFile",
+        "TimeoutSeconds": limits.run_hours * SECONDS_AN_HOUR,
+        "StartAt": "Plan",
         "States": {
-            "MaterializeEachFile": {
-                "Type": "Map",
-                "Label": MAP_LABEL,
-                "ItemReader": {
-                    "Resource": f"arn:{Aws.PARTITION}:states:::s3:listObjectsV2",
-                    "Parameters": {"Bucket": bucket, "Prefix.$": "$.prefix"},
+            "Plan": {
+                **_call(functions.planner, stage.planner),
+                "Arguments": {
+                    "FunctionName": functions.planner,
+                    "Payload": {
+                        "run_id": "{% $states.context.Execution.Name %}",
+                        "input": "{% $states.input %}",
+                    },
                 },
-                "ItemSelector": {
-                    "bucket": bucket,
-                    "key.$": "$$.Map.Item.Value.Key",
-                    "run_id.$": "$$.Execution.Name",
-                },
-                "MaxConcurrency": limits.files_at_once,
-                "ItemProcessor": {
-                    "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
-                    **_one_file(function_arn, timeout_seconds),
-                },
-                "ResultPath": "$.tallies",
-                "Next": "Sum",
+                "Output": "{% $states.result.Payload %}",
+                "Next": "AnythingToDo",
             },
-            "Sum": {"Type": "Pass", "QueryLanguage": "JSONata", "Output": SUM, "Next": "Judge"},
-            **_verdict(limits),
-        },
-    }
-
-
-def _one_file(function_arn: str, timeout_seconds: int) -> dict[str, Any]:
-    counts = ("read", "written", "stale", "rejected")
-    return {
-        "StartAt": "MaterializeFile",
-        "States": {
-            "MaterializeFile": {
-                "Type": "Task",
+            "AnythingToDo": {
+                "Type": "Choice",
                 "QueryLanguage": "JSONata",
-                "Resource": LAMBDA_INVOKE,
-                "Arguments": {"FunctionName": function_arn, "Payload": "{% $states.input %}"},
-                # The function's own limit comes first and says more.
-                "TimeoutSeconds": timeout_seconds + 30,
-                "Retry": [
-                    RETRY_LAMBDA,
-                    # Rows are written only over older ones, so a file can be done twice.
-                    {**RETRY_LAMBDA, "ErrorEquals": ["StoreUnavailableError"], "MaxAttempts": 3},
+                "Choices": [
+                    {"Condition": "{% $states.input.parts > 0 %}", "Next": "MaterializeParts"}
                 ],
-                "Catch": [
-                    {
-                        "ErrorEquals": ["States.ALL"],
-                        "Output": {
-                            "failed": "{% $states.input.key & ': ' & $states.errorOutput.Error"
-                            f" & ' ' & $substring($states.errorOutput.Cause, 0, {CAUSE}) %}}"
-                        },
-                        "Next": "FileFailed",
-                    }
-                ],
-                "Output": {count: f"{{% $states.result.Payload.{count} %}}" for count in counts},
-                "End": True,
+                "Default": "Reconcile",
             },
-            "FileFailed": {"Type": "Succeed"},
+            "MaterializeParts": _each_part(functions.materializer, stage),
+            "Reconcile": {
+                **_call(functions.reconciler, stage.reconciler),
+                "Arguments": {
+                    "FunctionName": functions.reconciler,
+                    "Payload": {
+                        "run_id": "{% $states.context.Execution.Name %}",
+                        "prefix": "{% $states.input.prefix %}",
+                        "hidden": "{% $states.input.hidden %}",
+                        "watermark": "{% $states.input.watermark %}",
+                        "missing_before": "{% $exists($states.input.outcome)"
+                        " ? $states.input.outcome.missing : null %}",
+                    },
+                },
+                "Output": "{% $merge([$states.input, {'outcome': $states.result.Payload}]) %}",
+                "Next": "Judge",
+            },
+            **_verdict(),
+            "RepeatParts": _missing_parts(functions.materializer, stage),
         },
     }
 
 
-def _verdict(limits: Materialization) -> dict[str, Any]:
-    rejected, failed = limits.rejected_rows_share, limits.failed_files_share
-    verdicts = {
-        "NoFiles": (
-            "$states.input.files = 0",
-            "'there is no file under ' & $states.input.prefix",
-        ),
-        "FilesFailed": (
-            f"$count($states.input.failed) > {failed} * $states.input.files",
-            (
-                "$count($states.input.failed) & ' of ' & $states.input.files & ' files failed: '"
-                " & $join([$states.input.failed][[0..4]], ', ')"
-            ),
-        ),
-        "CountsDoNotReconcile": (
-            "$states.input.unreconciled > 0",
-            (
-                "$states.input.unreconciled & ' files reported counts where read is not"
-                " written + stale + rejected'"
-            ),
-        ),
-        "TooManyRejected": (
-            f"$states.input.rejected > {rejected} * $states.input.read",
-            (
-                "$states.input.rejected & ' of ' & $states.input.read & ' rows were rejected;"
-                f" the limit is a share of {rejected}. They lie, with reasons, under rejected/'"
-                " & $states.context.Execution.Name & '/ in the results bucket'"
-            ),
-        ),
+def retry(*, attempts: int) -> list[dict[str, Any]]:
+    """Return when a call is made again: rows are written only over older ones, so it may be."""
+    return [
+        RETRY_LAMBDA,
+        {**RETRY_LAMBDA, "ErrorEquals": ["StoreUnavailableError"], "MaxAttempts": 3},
+        # What the local cloud calls a function that it has no worker for.
+        {**RETRY_LAMBDA, "ErrorEquals": ["Lambda.Unknown"], "MaxAttempts": attempts},
+    ]
+
+
+def _call(function_arn: str, size: FunctionSize, *, attempts: int = 5) -> dict[str, Any]:
+    return {
+        "Type": "Task",
+        "QueryLanguage": "JSONata",
+        "Resource": LAMBDA_INVOKE,
+        "Arguments": {"FunctionName": function_arn, "Payload": "{% $states.input %}"},
+        # The function's own limit comes first and says more.
+        "TimeoutSeconds": size.timeout_seconds + 30,
+        "Retry": retry(attempts=attempts),
     }
+
+
+def _each_part(function_arn: str, stage: Stage) -> dict[str, Any]:
+    return {
+        "Type": "Map",
+        "Label": MAP_LABEL,
+        "ItemReader": {
+            "Resource": f"arn:{Aws.PARTITION}:states:::s3:getObject",
+            "ReaderConfig": {"InputType": "JSON"},
+            "Parameters": {"Bucket.$": "$.bucket", "Key.$": "$.key"},
+        },
+        "ItemSelector": {"run_id.$": "$$.Execution.Name", "part.$": "$$.Map.Item.Value"},
+        "MaxConcurrency": stage.materialization.parts_at_once,
+        "ItemProcessor": {
+            "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+            "StartAt": "MaterializePart",
+            "States": {
+                "MaterializePart": {
+                    **_call(function_arn, stage.materializer, attempts=3),
+                    # The answers of all parts are held together: two characters each.
+                    "Output": {},
+                    "Catch": [
+                        {"ErrorEquals": ["States.ALL"], "Output": {}, "Next": "LeftForRepetition"}
+                    ],
+                    "End": True,
+                },
+                "LeftForRepetition": {"Type": "Succeed"},
+            },
+        },
+        # None of the answers goes on. (The CDK would drop the null of a ResultPath.)
+        "ResultSelector": {"done": True},
+        "ResultPath": "$.parts_tried",
+        "Next": "Reconcile",
+    }
+
+
+def _missing_parts(function_arn: str, stage: Stage) -> dict[str, Any]:
+    return {
+        "Type": "Map",
+        "QueryLanguage": "JSONata",
+        "Items": "{% [$states.input.outcome.repeat] %}",
+        "ItemSelector": {
+            "run_id": "{% $states.context.Execution.Name %}",
+            "part": "{% $states.context.Map.Item.Value %}",
+        },
+        "MaxConcurrency": stage.materialization.parts_at_once,
+        "ItemProcessor": {
+            "ProcessorConfig": {"Mode": "INLINE"},
+            "StartAt": "RepeatPart",
+            "States": {
+                # Nothing is caught here: the failure of a part is the run's, with its own words.
+                "RepeatPart": {
+                    **_call(function_arn, stage.materializer, attempts=3),
+                    "End": True,
+                }
+            },
+        },
+        "Output": "{% $states.input %}",
+        "Next": "Reconcile",
+    }
+
+
+def _verdict() -> dict[str, Any]:
     return {
         "Judge": {
             "Type": "Choice",
             "QueryLanguage": "JSONata",
             "Choices": [
-                {"Condition": f"{{% {condition} %}}", "Next": name}
-                for name, (condition, _) in verdicts.items()
+                {
+                    "Condition": "{% $count($states.input.outcome.repeat) > 0 %}",
+                    "Next": "RepeatParts",
+                },
+                {
+                    "Condition": "{% $states.input.outcome.verdict != null %}",
+                    "Next": "NotMaterialized",
+                },
             ],
             "Default": "Materialized",
         },
         "Materialized": {
             "Type": "Pass",
             "QueryLanguage": "JSONata",
-            "Output": OUTPUT,
+            "Output": "{% $states.input.outcome.counts %}",
             "End": True,
         },
-        **{
-            name: {
-                "Type": "Fail",
-                "QueryLanguage": "JSONata",
-                "Error": name,
-                "Cause": f"{{% {cause} %}}",
-            }
-            for name, (_, cause) in verdicts.items()
+        "NotMaterialized": {
+            "Type": "Fail",
+            "QueryLanguage": "JSONata",
+            "Error": "{% $states.input.outcome.verdict.error %}",
+            "Cause": "{% $states.input.outcome.verdict.cause %}",
         },
     }

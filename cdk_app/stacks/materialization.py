@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from aws_cdk import CfnOutput, Stack
 
+from cdk_app.components.freshness import FreshnessMeter
 from cdk_app.components.layers import Layers
 from cdk_app.components.materialization import FeatureMaterialization
+from cdk_app.components.push import FeaturePush
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class MaterializationStack(Stack):
-    """The state machine that keeps the online store fresh."""
+    """What keeps the online store fresh: files, single rows, and a measure of their age."""
 
     def __init__(
         self,
@@ -32,7 +34,16 @@ class MaterializationStack(Stack):
     ) -> None:
         super().__init__(scope, id_, **props)
         layers = Layers(self, "Layers", stage=stage)
-        self.workflow = FeatureMaterialization(
+        features = FeatureMaterialization(
             self, "Features", stage=stage, product=product, storage=storage, layers=layers
-        ).workflow
+        )
+        self.workflow = features.workflow
+        self.upload_dead_letters = features.triggers.dead_letters
+        self.push = FeaturePush(
+            self, "Push", stage=stage, product=product, storage=storage, layers=layers
+        )
+        FreshnessMeter(
+            self, "Freshness", stage=stage, product=product, storage=storage, layers=layers
+        )
+        CfnOutput(self, "FeatureBus", value=self.push.bus_name)
         CfnOutput(self, "MaterializationStateMachine", value=self.workflow.state_machine.ref)

@@ -7,18 +7,27 @@ from typing import TYPE_CHECKING, Any
 from aws_cdk import CfnOutput, Stack
 
 from cdk_app.components.alarm_topic import AlarmTopic
-from cdk_app.components.alarms import ScoringAlarms, WorkflowAlarms
+from cdk_app.components.alarms import (
+    FreshnessAlarms,
+    PushAlarms,
+    ScoringAlarms,
+    TriggerAlarms,
+    WorkflowAlarms,
+)
 from cdk_app.components.pager import Pager
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aws_cdk import aws_sqs as sqs
     from constructs import Construct
 
+    from cdk_app.components.push import FeaturePush
     from cdk_app.components.scorer import Scorer
     from cdk_app.components.scoring_api import ScoringApi
     from cdk_app.components.workflow import Workflow
     from cdk_app.stages import Stage
+    from credit_core.domain.product import CreditProduct
 
 
 class OperationsStack(Stack):
@@ -32,7 +41,10 @@ class OperationsStack(Stack):
         stage: Stage,
         api: ScoringApi,
         scorer: Scorer,
+        product: CreditProduct,
+        push: FeaturePush,
         workflows: Mapping[str, Workflow],
+        upload_dead_letters: sqs.IQueue,
         **props: Any,
     ) -> None:
         super().__init__(scope, id_, **props)
@@ -40,5 +52,8 @@ class OperationsStack(Stack):
         pager = Pager(self, "Pager", stage=stage, topic=topic)
         scoring = ScoringAlarms(self, "Scoring", stage=stage, pager=pager, api=api, scorer=scorer)
         WorkflowAlarms(self, "Workflows", pager=pager, workflows=workflows)
+        TriggerAlarms(self, "Triggers", pager=pager, dead_letters=upload_dead_letters)
+        PushAlarms(self, "Push", stage=stage, product=product, pager=pager, push=push)
+        FreshnessAlarms(self, "Freshness", stage=stage, product=product, pager=pager)
         CfnOutput(self, "AlarmTopic", value=topic.topic_arn)
         CfnOutput(self, "LatencyAlarm", value=scoring.latency.alarm_name)

@@ -82,4 +82,4 @@ def tally_of(part: FilePart, *, run_id: str) -> Tally:
     except InvalidFeatureFileError as error:
         return Tally(part.name, refused=str(error))
     counts = asdict(done)
-    return Tally(name=counts.pop("key"), **counts)
+    return Tally(part=counts.pop("key"), **counts)

@@ -28,7 +28,7 @@ OUTPUTS = {
         *("ApiUrl", "RestApiId", "RestApiStage", "UserPoolId", "ApplicationClientId"),
         *("TokenUrl", "DecideScope", "ScorerFunction"),
     },
-    "materialization": {"MaterializationStateMachine"},
+    "materialization": {"MaterializationStateMachine", "FeatureBus"},
     "retraining": {"RetrainingStateMachine"},
     "operations": {"AlarmTopic", "LatencyAlarm"},
 }

@@ -5,8 +5,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from credit_core.settings import (
+    FreshnessSettings,
     MaterializerSettings,
+    PlannerSettings,
     PromoterSettings,
+    PusherSettings,
+    ReconcilerSettings,
     ScorerSettings,
     TrainerSettings,
 )
@@ -19,7 +23,11 @@ if TYPE_CHECKING:
 FUNCTION, LOGS = "AWS::Lambda::Function", "AWS::Logs::LogGroup"
 SETTINGS: dict[str, type[EnvironmentSettings]] = {
     "scoring/Scorer/Scorer/Function": ScorerSettings,
+    "materialization/Features/Planner/Function": PlannerSettings,
     "materialization/Features/Materializer/Function": MaterializerSettings,
+    "materialization/Features/Reconciler/Function": ReconcilerSettings,
+    "materialization/Push/Pusher/Function": PusherSettings,
+    "materialization/Freshness/Meter/Function": FreshnessSettings,
     "retraining/Retraining/Trainer/Function": TrainerSettings,
     "retraining/Retraining/Promoter/Function": PromoterSettings,
 }

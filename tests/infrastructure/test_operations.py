@@ -4,11 +4,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from credit_core.domain.product import load_product
 from tests.infrastructure.templates import properties, statements
 
 if TYPE_CHECKING:
     from tests.infrastructure.templates import Deployment
 
+PRODUCT = load_product("personal_loan")
 ALARM, KEY, TOPIC = "AWS::CloudWatch::Alarm", "AWS::KMS::Key", "AWS::SNS::Topic"
 ALARM_TOPIC, ALARM_KEY = "operations/Alarms/Topic", "operations/Alarms/Key"
 SCORER_LATENCY, API_LATENCY = "operations/Pager/ScorerLatency", "operations/Pager/ApiLatency"
@@ -131,3 +133,75 @@ def test_failure_of_either_workflow_pages(deployment: Deployment) -> None:
         name = f"{arn}:credit-{deployment.stage.name}-{machine}"
         assert ("ExecutionsFailed", name) in watched
         assert ("ExecutionsTimedOut", name) in watched
+
+
+def test_a_materialization_that_could_not_be_started_pages(deployment: Deployment) -> None:
+    alarm = properties(deployment.at("operations/Pager/MaterializationNotStarted", ALARM))
+
+    assert (alarm["Namespace"], alarm["MetricName"]) == (
+        "AWS/SQS",
+        "ApproximateNumberOfMessagesVisible",
+    )
+    (queue,) = (found["Value"] for found in alarm["Dimensions"])
+    assert deployment.text(queue, "operations") == ("materialization/Features/Triggers/DeadLetters")
+    assert alarm["Threshold"] == 0
+
+
+def test_each_views_age_pages_before_decisions_stop_to_use_it(deployment: Deployment) -> None:
+    for view in PRODUCT.feature_views:
+        name = view.name.title().replace("_", "")
+        alarm = properties(deployment.at(f"operations/Pager/Freshness{name}", ALARM))
+
+        assert (alarm["Namespace"], alarm["MetricName"]) == ("CreditDecisions", "FeatureAge")
+        assert {found["Name"]: found["Value"] for found in alarm["Dimensions"]} == {
+            "Stage": deployment.stage.name,
+            "Product": "personal_loan",
+            "View": view.name,
+        }
+        share = deployment.stage.freshness.share_of_ttl
+        assert alarm["Threshold"] == share * view.ttl_seconds < view.ttl_seconds
+        assert alarm["Period"] == 60 * deployment.stage.freshness.every_minutes
+
+
+def test_a_view_that_is_silent_pages_and_one_missed_measurement_does_not(
+    deployment: Deployment,
+) -> None:
+    """Never loaded, expired, or not measured any more: none of these gives a figure."""
+    for path, alarm in deployment.of_type(ALARM).items():
+        silent = properties(alarm)["TreatMissingData"] == "breaching"
+        assert silent is ("/Freshness" in path), path
+        if silent:
+            assert properties(alarm)["DatapointsToAlarm"] > 1
+
+
+@pytest.mark.parametrize(
+    ("name", "namespace", "metric", "queue"),
+    [
+        ("Rejected", "CreditDecisions", "RejectedPushes", None),
+        ("GivenUp", "AWS/SQS", "ApproximateNumberOfMessagesVisible", "DeadLetters"),
+        ("Late", "AWS/SQS", "ApproximateAgeOfOldestMessage", "Queue"),
+    ],
+)
+def test_pushed_rows_that_are_refused_late_or_given_up_page(
+    deployment: Deployment, name: str, namespace: str, metric: str, queue: str | None
+) -> None:
+    alarm = properties(deployment.at(f"operations/Pager/Push{name}", ALARM))
+
+    assert (alarm["Namespace"], alarm["MetricName"]) == (namespace, metric)
+    dimensions = {
+        found["Name"]: deployment.text(found["Value"], "operations")
+        for found in alarm["Dimensions"]
+    }
+    if queue:
+        assert dimensions == {"QueueName": f"materialization/Push/{queue}"}
+    else:
+        assert dimensions == {"Stage": deployment.stage.name, "Product": "personal_loan"}
+    if name != "Late":
+        assert alarm["Threshold"] == 0
+
+
+def test_a_row_is_not_late_before_it_could_be_tried_a_second_time(deployment: Deployment) -> None:
+    late = properties(deployment.at("operations/Pager/PushLate", ALARM))["Threshold"]
+    queue = properties(deployment.at("materialization/Push/Queue", "AWS::SQS::Queue"))
+
+    assert late > queue["VisibilityTimeout"]

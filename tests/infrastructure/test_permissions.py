@@ -31,11 +31,18 @@ LAKE, MODELS, RESULTS = (f"storage/Buckets/{name}" for name in ("Lake", "Models"
 ONLINE_STORE, DECISIONS, REGISTRY = (
     f"storage/Tables/{name}" for name in ("OnlineStore", "Decisions", "Registry")
 )
-MATERIALIZER = "materialization/Features/Materializer/Function"
+PLANNER, MATERIALIZER, RECONCILER = (
+    f"materialization/Features/{name}/Function"
+    for name in ("Planner", "Materializer", "Reconciler")
+)
+TRIGGERS = "materialization/Features/Triggers"
+PUSH_QUEUE = "materialization/Push/Queue"
+METER = "materialization/Freshness/Meter/Function"
 TRAINER, PROMOTER = (f"retraining/Retraining/{name}/Function" for name in ("Trainer", "Promoter"))
 HERE = "<Region>:<AccountId>"
 
 # AWS knows no resource for these, so that they are allowed on "*".
+METRICS = "cloudwatch:PutMetricData"
 TRACES = ("xray:PutTelemetryRecords", "xray:PutTraceSegments")
 WORKFLOW_LOGS_AND_TRACES = (
     *("logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:DescribeLogGroups"),
@@ -58,8 +65,10 @@ def expected(stage: str, *, tracing: bool) -> dict[str, Permissions]:
     machine = f"credit-{stage}-materialization"
     executions = {
         f"arn:<Partition>:states:{HERE}:execution:{machine}:*",
-        f"arn:<Partition>:states:{HERE}:execution:{machine}/Files:*",
+        f"arn:<Partition>:states:{HERE}:execution:{machine}/Parts:*",
     }
+    start = {f"arn:<Partition>:states:{HERE}:stateMachine:{machine}"}
+    runs = f"{RESULTS}/runs/*"
     workgroup = {f"arn:<Partition>:athena:{HERE}:workgroup/credit-{stage}"}
     glue = f"arn:<Partition>:glue:{HERE}"
     tables = ("applications", "bureau", "region_market")
@@ -90,21 +99,70 @@ def expected(stage: str, *, tracing: bool) -> dict[str, Permissions]:
                 "dynamodb:PartiQLUpdate": {ONLINE_STORE},
                 "s3:GetObject": {f"{LAKE}/personal_loan/features/*"},
                 "s3:ListBucket": {LAKE},
-                "s3:PutObject": {f"{RESULTS}/rejected/*"},
+                "s3:PutObject": {f"{RESULTS}/rejected/*", runs},
                 "secretsmanager:GetSecretValue": {SECRET},
+                **USE_OF_KEY,
+            },
+        ),
+        "materialization/Features/Planner/Role": function(
+            "materialization/Features/Planner/Logs",
+            {
+                "dynamodb:GetItem": {REGISTRY},
+                "s3:GetObject": {f"{LAKE}/personal_loan/features/*"},
+                "s3:ListBucket": {LAKE},
+                "s3:PutObject": {runs},
+                **USE_OF_KEY,
+            },
+        ),
+        "materialization/Features/Reconciler/Role": function(
+            "materialization/Features/Reconciler/Logs",
+            {
+                "dynamodb:UpdateItem": {REGISTRY},
+                "s3:GetObject": {runs},
+                "s3:ListBucket": {RESULTS},
+                "s3:PutObject": {runs},
                 **USE_OF_KEY,
             },
         ),
         "materialization/Features/Workflow/Role": workflow(
             {
-                "lambda:InvokeFunction": {MATERIALIZER},
-                "s3:ListBucket": {LAKE},
-                "states:StartExecution": {f"arn:<Partition>:states:{HERE}:stateMachine:{machine}"},
+                "lambda:InvokeFunction": {PLANNER, MATERIALIZER, RECONCILER},
+                "s3:GetObject": {runs},
+                "states:StartExecution": start,
                 "states:DescribeExecution": executions,
                 "states:RedriveExecution": executions,
                 "states:StopExecution": executions,
+                **USE_OF_KEY,
             }
         ),
+        f"{TRIGGERS}/UploadRole": {"states:StartExecution": start},
+        f"{TRIGGERS}/SweepRole": {
+            "states:StartExecution": start,
+            "sqs:SendMessage": {f"{TRIGGERS}/DeadLetters"},
+        },
+        "materialization/Push/Pusher/Role": function(
+            "materialization/Push/Pusher/Logs",
+            {
+                "sqs:DeleteMessage": {PUSH_QUEUE},
+                "sqs:GetQueueAttributes": {PUSH_QUEUE},
+                "sqs:ReceiveMessage": {PUSH_QUEUE},
+                "s3:PutObject": {
+                    f"{LAKE}/personal_loan/features/bureau/pushed/*",
+                    f"{LAKE}/personal_loan/features/region_market/pushed/*",
+                    f"{RESULTS}/rejected/push/*",
+                },
+                "dynamodb:PartiQLInsert": {ONLINE_STORE},
+                "dynamodb:PartiQLUpdate": {ONLINE_STORE},
+                "secretsmanager:GetSecretValue": {SECRET},
+                METRICS: {"*"},
+                **USE_OF_KEY,
+            },
+        ),
+        "materialization/Freshness/Meter/Role": function(
+            "materialization/Freshness/Meter/Logs",
+            {"dynamodb:BatchGetItem": {ONLINE_STORE}, METRICS: {"*"}, **USE_OF_KEY},
+        ),
+        "materialization/Freshness/Schedule/Role": {"lambda:InvokeFunction": {METER}},
         "retraining/Retraining/Trainer/Role": function(
             "retraining/Retraining/Trainer/Logs",
             {
@@ -221,7 +279,7 @@ def test_only_what_aws_cannot_narrow_is_allowed_everywhere(deployment: Deploymen
         if "*" in resources
     }
 
-    assert everywhere <= set(WORKFLOW_LOGS_AND_TRACES)
+    assert everywhere <= {*WORKFLOW_LOGS_AND_TRACES, METRICS}
 
 
 def test_the_data_key_is_used_by_way_of_services_only(deployment: Deployment) -> None:
@@ -231,6 +289,46 @@ def test_the_data_key_is_used_by_way_of_services_only(deployment: Deployment) ->
                 services = statement["Condition"]["StringEquals"]["kms:ViaService"]
                 for service in deployment.texts(services, stack_of(path)):
                     assert service.endswith(".<Region>.<URLSuffix>")
+
+
+def test_who_moves_the_watermark_cannot_move_the_rollout_pointer(deployment: Deployment) -> None:
+    for name in ("Planner", "Reconciler"):
+        path = f"materialization/Features/{name}/Role/DefaultPolicy"
+        document = properties(deployment.at(path, POLICY))["PolicyDocument"]
+        (statement,) = (
+            found
+            for found in statements(document)
+            if any(action.startswith("dynamodb:") for action in found["Action"])
+        )
+        assert statement["Condition"] == {
+            "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["personal_loan#materialization"]}
+        }
+
+
+def test_metrics_are_published_in_this_services_namespace_only(deployment: Deployment) -> None:
+    publishing = {
+        path: statement["Condition"]
+        for path, policy in deployment.of_type(POLICY).items()
+        for statement in statements(properties(policy)["PolicyDocument"])
+        if METRICS in statement["Action"]
+    }
+
+    assert len(publishing) == 2
+    for path, condition in publishing.items():
+        namespace = {"StringEquals": {"cloudwatch:namespace": "CreditDecisions"}}
+        assert condition == namespace, path
+
+
+def test_who_measures_freshness_reads_nobodys_features(deployment: Deployment) -> None:
+    path = "materialization/Freshness/Meter/Role/DefaultPolicy"
+    (reading,) = (
+        statement
+        for statement in statements(properties(deployment.at(path, POLICY))["PolicyDocument"])
+        if "dynamodb:BatchGetItem" in statement["Action"]
+    )
+
+    notes = ["personal_loan/bureau#newest", "personal_loan/region_market#newest"]
+    assert reading["Condition"] == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": notes}}
 
 
 def test_the_scorer_writes_neither_features_nor_models_nor_the_registry(

@@ -19,6 +19,8 @@ MACHINE = "AWS::StepFunctions::StateMachine"
 MATERIALIZATION = "materialization/Features/Workflow/StateMachine"
 RETRAINING = "retraining/Retraining/Workflow/StateMachine"
 MATERIALIZER = "materialization/Features/Materializer/Function"
+RECONCILER = "materialization/Features/Reconciler/Function"
+TRIGGERS = "materialization/Features/Triggers"
 TRAINER = "retraining/Retraining/Trainer/Function"
 PROMOTER = "retraining/Retraining/Promoter/Function"
 LAKE = "storage/Buckets/Lake"
@@ -70,7 +72,8 @@ def test_every_next_state_exists_and_every_failure_says_why(
         assert {name for name in following if name} <= set(found)
         if state["Type"] == "Fail":
             assert state["Error"]
-            assert "'" in state["Cause"]
+            # A sentence, or the one that a function has composed.
+            assert "'" in state["Cause"] or ".cause" in state["Cause"]
 
 
 @pytest.mark.parametrize("path", [MATERIALIZATION, RETRAINING])
@@ -86,37 +89,138 @@ def test_calls_of_functions_are_retried_with_jitter_and_end_in_time(
             assert state["TimeoutSeconds"] > function["Timeout"]
 
 
-def test_each_file_of_the_lake_goes_to_the_materializer(deployment: Deployment) -> None:
+def test_each_planned_part_goes_to_the_materializer(deployment: Deployment) -> None:
     machine = definition(deployment, MATERIALIZATION)
-    each = machine["States"]["MaterializeEachFile"]
-    task = dict(states(machine))["MaterializeFile"]
+    each = machine["States"]["MaterializeParts"]
+    task = dict(states(machine))["MaterializePart"]
 
     assert each["ItemProcessor"]["ProcessorConfig"]["Mode"] == "DISTRIBUTED"
-    assert each["ItemReader"]["Resource"].endswith(":states:::s3:listObjectsV2")
-    assert each["ItemReader"]["Parameters"] == {"Bucket": LAKE, "Prefix.$": "$.prefix"}
-    assert each["MaxConcurrency"] == deployment.stage.materialization.files_at_once
-    assert set(each["ItemSelector"]) == {"bucket", "key.$", "run_id.$"}
+    assert each["ItemReader"]["Resource"].endswith(":states:::s3:getObject")
+    assert each["ItemReader"]["Parameters"] == {"Bucket.$": "$.bucket", "Key.$": "$.key"}
+    assert each["MaxConcurrency"] == deployment.stage.materialization.parts_at_once
+    assert set(each["ItemSelector"]) == {"run_id.$", "part.$"}
     assert task["Arguments"] == {"FunctionName": MATERIALIZER, "Payload": "{% $states.input %}"}
 
 
-def test_one_bad_file_does_not_keep_the_others_out(deployment: Deployment) -> None:
-    task = dict(states(definition(deployment, MATERIALIZATION)))["MaterializeFile"]
+def test_one_failed_part_does_not_keep_the_others_out(deployment: Deployment) -> None:
+    task = dict(states(definition(deployment, MATERIALIZATION)))["MaterializePart"]
 
     (caught,) = task["Catch"]
 
     assert caught["ErrorEquals"] == ["States.ALL"]
-    assert "failed" in caught["Output"]
 
 
-def test_a_run_is_judged_by_its_counts(deployment: Deployment) -> None:
-    judge = definition(deployment, MATERIALIZATION)["States"]["Judge"]
+def test_what_the_parts_answer_fits_one_state_however_many_there_are(
+    deployment: Deployment,
+) -> None:
+    """A state holds 256 KiB: each answer is two characters, and the Map hands none of them on."""
+    machine = definition(deployment, MATERIALIZATION)
+    task = dict(states(machine))["MaterializePart"]
+
+    assert task["Output"] == {}
+    assert task["Catch"][0]["Output"] == {}
+    assert machine["States"]["MaterializeParts"]["ResultSelector"] == {"done": True}
+
+
+def test_a_redriven_run_goes_on_where_parts_are_missing(deployment: Deployment) -> None:
+    """A run is redriven from the state that failed. What a Catch has taken did not fail."""
+    machine = definition(deployment, MATERIALIZATION)
+    repeat = machine["States"]["RepeatParts"]
+
+    (task,) = repeat["ItemProcessor"]["States"].values()
+
+    assert "Catch" not in repeat
+    assert "Catch" not in task
+    assert repeat["Next"] == "Reconcile"
+    assert machine["States"]["Judge"]["Choices"][0]["Next"] == "RepeatParts"
+
+
+def test_a_run_is_judged_by_the_reconciler(deployment: Deployment) -> None:
+    machine = definition(deployment, MATERIALIZATION)["States"]
     limits = deployment.stage.materialization
+    environment = properties(deployment.at(RECONCILER, "AWS::Lambda::Function"))["Environment"]
 
-    conditions = {choice["Next"]: choice["Condition"] for choice in judge["Choices"]}
+    assert machine["Reconcile"]["Arguments"]["FunctionName"] == RECONCILER
+    assert machine["Reconcile"]["Next"] == "Judge"
+    assert machine["Judge"]["Choices"][1]["Next"] == "NotMaterialized"
+    given = environment["Variables"]
+    assert float(given["CREDIT_REJECTED_ROWS_SHARE"]) == limits.rejected_rows_share
+    assert float(given["CREDIT_FAILED_FILES_SHARE"]) == limits.failed_files_share
 
-    assert set(conditions) == {"NoFiles", "FilesFailed", "CountsDoNotReconcile", "TooManyRejected"}
-    assert f"> {limits.failed_files_share} *" in conditions["FilesFailed"]
-    assert f"> {limits.rejected_rows_share} *" in conditions["TooManyRejected"]
+
+def test_every_run_ends_in_time(deployment: Deployment) -> None:
+    machine = definition(deployment, MATERIALIZATION)
+
+    assert machine["TimeoutSeconds"] == deployment.stage.materialization.run_hours * 3_600
+
+
+# --- Triggers -----------------------------------------------------------------------------------
+
+
+def test_the_lake_announces_uploads_without_a_custom_resource(deployment: Deployment) -> None:
+    lake = properties(deployment.at(LAKE, "AWS::S3::Bucket"))
+
+    assert lake["NotificationConfiguration"] == {
+        "EventBridgeConfiguration": {"EventBridgeEnabled": True}
+    }
+    assert not [
+        found
+        for template in deployment.templates.values()
+        for found in template["Resources"].values()
+        if found["Type"].startswith("Custom::")
+    ]
+
+
+def test_an_upload_of_features_starts_the_machine_with_its_key(deployment: Deployment) -> None:
+    rule = properties(deployment.at(f"{TRIGGERS}/Uploads", "AWS::Events::Rule"))
+    detail = rule["EventPattern"]["detail"]
+    (target,) = rule["Targets"]
+
+    assert rule["EventPattern"]["source"] == ["aws.s3"]
+    assert rule["EventPattern"]["detail-type"] == ["Object Created"]
+    assert deployment.texts(detail["bucket"]["name"], "materialization") == [LAKE]
+    # Loans are for training. Pushed rows are in the store before their file is in the lake.
+    assert detail["object"]["key"] == [
+        {"anything-but": {"wildcard": ["*/applications/*", "*/pushed/*"]}}
+    ]
+    assert target["InputTransformer"] == {
+        "InputPathsMap": {"key": "$.detail.object.key"},
+        "InputTemplate": '{"prefix": <key>}',
+    }
+    assert_it_starts_the_machine(deployment, target)
+
+
+def test_the_clock_starts_a_sweep(deployment: Deployment) -> None:
+    schedule = properties(deployment.at(f"{TRIGGERS}/Sweeps", "AWS::Scheduler::Schedule"))
+
+    assert schedule["State"] == "ENABLED"
+    assert schedule["ScheduleExpression"] == deployment.stage.materialization.sweep_schedule
+    assert json.loads(schedule["Target"]["Input"]) == {"sweep": True}
+    assert_it_starts_the_machine(deployment, schedule["Target"])
+
+
+def assert_it_starts_the_machine(deployment: Deployment, target: dict[str, Any]) -> None:
+    """Patiently, with a role of its own; what could not be started is kept."""
+    machine = deployment.text(target["Arn"], "materialization")
+    assert machine.endswith(f":stateMachine:credit-{deployment.stage.name}-materialization")
+    assert deployment.text(target["RoleArn"], "materialization").startswith(TRIGGERS)
+    assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
+    queue = deployment.text(target["DeadLetterConfig"]["Arn"], "materialization")
+    found = properties(deployment.at(queue, "AWS::SQS::Queue"))
+    assert found["SqsManagedSseEnabled"] is True
+
+
+def test_an_unfinished_upload_ends_before_sweeps_stop_to_look_for_it(prod: Deployment) -> None:
+    """A file bears the time when its upload began, and appears when that ends."""
+    lake = properties(prod.at(LAKE, "AWS::S3::Bucket"))
+    (rule,) = lake["LifecycleConfiguration"]["Rules"]
+
+    days = rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"]
+
+    assert prod.stage.materialization.sweep_overlap_hours >= 24 * days
+
+
+# --- Retraining ---------------------------------------------------------------------------------
 
 
 def test_the_training_set_is_the_products_own_query(deployment: Deployment) -> None:

@@ -26,19 +26,35 @@ class StepFunctions:
     looks: Iterator[dict[str, Any]] = field(init=False)
     inputs: list[str] = field(default_factory=list)
     executions: list[dict[str, Any]] = field(default_factory=list)
+    entered: tuple[str, str] = ("Task", "Train")
+    items: list[dict[str, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.looks = iter(self.answers)
 
     def start_execution(self, *, stateMachineArn: str, input: str) -> dict[str, str]:  # noqa: A002, N803 (AWS's names)
         self.inputs.append(input)
-        return {"executionArn": f"{stateMachineArn}:1"}
+        name = stateMachineArn.rpartition(":")[2]
+        return {"executionArn": f"arn:aws:states:us-east-1:000000000000:execution:{name}:1"}
 
     def describe_execution(self, **_: str) -> dict[str, Any]:
         return next(self.looks)
 
     def get_execution_history(self, **_: object) -> dict[str, Any]:
-        return {"events": [{}, {"stateEnteredEventDetails": {"name": "Train"}}]}
+        entered = {"type": f"{self.entered[0]}StateEntered"}
+        return {"events": [{}, entered | {"stateEnteredEventDetails": {"name": self.entered[1]}}]}
+
+    def list_map_runs(self, **_: str) -> dict[str, Any]:
+        return {
+            "mapRuns": [
+                {"mapRunArn": number, "startDate": datetime(2026, 11, 20 + number, tzinfo=UTC)}
+                for number in range(len(self.items))
+            ]
+        }
+
+    def describe_map_run(self, *, mapRunArn: int) -> dict[str, Any]:  # noqa: N803 (AWS's name)
+        none = dict.fromkeys(("succeeded", "failed", "timedOut", "aborted"), 0)
+        return {"itemCounts": none | self.items[mapRunArn]}
 
     def list_executions(self, **_: str) -> dict[str, Any]:
         return {"executions": self.executions}
@@ -88,6 +104,39 @@ def test_a_failure_is_quoted_in_a_line() -> None:
     assert error.value.message == (
         "credit-local-retraining: failed GatesFailed gates failed: calibration"
     )
+
+
+def test_a_failed_functions_own_sentence_is_quoted_without_its_wrapping() -> None:
+    cause = '{"errorMessage": "a batch failed", "errorType": "StoreUnavailableError"}'
+    aws = aws_that_answers({"status": "FAILED", "error": "StoreUnavailableError", "cause": cause})
+
+    with pytest.raises(PipelineError) as error:
+        pipelines.run(aws, MACHINE, {})
+
+    assert error.value.message == (
+        "credit-local-retraining: failed StoreUnavailableError a batch failed"
+    )
+
+
+@pytest.mark.parametrize(
+    ("items", "told"),
+    [
+        ([], "MaterializeParts, 0 s"),
+        (
+            [{"total": 9, "succeeded": 9}, {"total": 1_200, "succeeded": 1_000, "failed": 20}],
+            "MaterializeParts, 1,020 of 1,200 done, 0 s",
+        ),
+    ],
+)
+def test_a_map_says_how_far_it_has_got(items: list[dict[str, int]], told: str) -> None:
+    aws = aws_that_answers({"status": "RUNNING"}, {"status": "SUCCEEDED"})
+    aws.stepfunctions.entered = ("Map", "MaterializeParts")
+    aws.stepfunctions.items = items
+    heard: list[str] = []
+
+    pipelines.run(aws, MACHINE, {}, heard.append)
+
+    assert heard == [told]
 
 
 def test_a_failure_without_words_still_names_the_machine() -> None:

@@ -8,8 +8,10 @@ from credit_core.errors import ConfigurationError
 from credit_core.settings import (
     EXAMPLE_ENVIRONMENTS,
     EnvironmentSettings,
+    FreshnessSettings,
     MaterializerSettings,
     PromoterSettings,
+    PusherSettings,
     ScorerSettings,
     TrainerSettings,
 )
@@ -17,6 +19,8 @@ from credit_core.settings import (
 CLASSES: dict[str, type[EnvironmentSettings]] = {
     "scorer": ScorerSettings,
     "materializer": MaterializerSettings,
+    "pusher": PusherSettings,
+    "freshness": FreshnessSettings,
     "trainer": TrainerSettings,
     "promoter": PromoterSettings,
 }

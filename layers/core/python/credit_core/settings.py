@@ -79,6 +79,53 @@ class MaterializerSettings(EnvironmentSettings):
     entity_key_secret: str
 
 
+class PlannerSettings(EnvironmentSettings):
+    """Where the planner lists files and keeps plans.
+
+    Files above ``split_bytes`` are cut into parts of about that size; a sweep looks back
+    ``sweep_overlap_hours`` further than the watermark.
+    """
+
+    product: str
+    lake_bucket: str
+    results_bucket: str
+    registry_table: str
+    split_bytes: int = Field(ge=1)
+    sweep_overlap_hours: float = Field(ge=0)
+
+
+class ReconcilerSettings(EnvironmentSettings):
+    """Where the reconciler finds tallies and the watermark, and what a run tolerates."""
+
+    product: str
+    results_bucket: str
+    registry_table: str
+    rejected_rows_share: float = Field(ge=0, le=1)
+    failed_files_share: float = Field(ge=0, le=1)
+
+
+class PusherSettings(EnvironmentSettings):
+    """Where the pusher appends rows, writes them and leaves rejected ones.
+
+    ``stage`` is a dimension of the metric of rejected ones.
+    """
+
+    stage: str
+    product: str
+    lake_bucket: str
+    results_bucket: str
+    online_store_table: str
+    entity_key_secret: str
+
+
+class FreshnessSettings(EnvironmentSettings):
+    """Where the newest events are noted; ``stage`` is a dimension of the metrics."""
+
+    stage: str
+    product: str
+    online_store_table: str
+
+
 class TrainerSettings(EnvironmentSettings):
     """Where the trainer finds its training set and registers its artifacts."""
 
@@ -111,6 +158,32 @@ EXAMPLE_ENVIRONMENTS: dict[str, dict[str, str]] = {
         results_bucket="results",
         online_store_table="online-store",
         entity_key_secret="entity-key",  # noqa: S106 (the secret's name, not its value)
+    ).to_environment(),
+    "planner": PlannerSettings(
+        product="personal_loan",
+        lake_bucket="lake",
+        results_bucket="results",
+        registry_table="registry",
+        split_bytes=256 * 2**20,
+        sweep_overlap_hours=24,
+    ).to_environment(),
+    "reconciler": ReconcilerSettings(
+        product="personal_loan",
+        results_bucket="results",
+        registry_table="registry",
+        rejected_rows_share=0.01,
+        failed_files_share=0,
+    ).to_environment(),
+    "pusher": PusherSettings(
+        stage="local",
+        product="personal_loan",
+        lake_bucket="lake",
+        results_bucket="results",
+        online_store_table="online-store",
+        entity_key_secret="entity-key",  # noqa: S106 (the secret's name, not its value)
+    ).to_environment(),
+    "freshness": FreshnessSettings(
+        stage="local", product="personal_loan", online_store_table="online-store"
     ).to_environment(),
     "trainer": TrainerSettings(
         product="personal_loan",

@@ -1,0 +1,50 @@
+"""`credit materialize`: feature files brought into the online store, with what became of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def materialize(
+    *,
+    product: Annotated[str, typer.Option(help="The product that is deployed.")] = "personal_loan",
+    prefix: Annotated[
+        str | None,
+        typer.Option(
+            help="Only files whose key begins so; else all of the product's.", show_default=False
+        ),
+    ] = None,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Only files that came since the last sweep.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object for machines.")
+    ] = False,
+) -> None:
+    """Bring feature files of the lake into the online store.
+
+    Uploads and a schedule do so by themselves; this does it now. Files may be brought in any number
+    of times, because a row is written only over an older one.
+
+    Exit codes: 0 done, 1 failed, 2 used wrongly, 4 not running or unreachable.
+    """
+    from credit_cli import materialization  # noqa: PLC0415 (NumPy takes its time)
+    from credit_cli.main import (  # noqa: PLC0415 (it imports this module)
+        deployed,
+        print_json,
+        progress_for,
+        say,
+    )
+
+    asked = materialization.execution_input(product, prefix=prefix, sweep=sweep)
+    aws, deployment = deployed()
+    with progress_for(as_json=as_json).step("Materialization") as step:
+        counts = materialization.run(aws, deployment, asked, step.update)
+        step.result = materialization.counts_line(counts)
+    if as_json:
+        print_json(counts | {"seconds": round(step.seconds, 1)})
+        return
+    for line in materialization.view_lines(counts):
+        say(line)

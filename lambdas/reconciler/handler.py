@@ -1,0 +1,64 @@
+"""Add up what the workers of a run left behind, and judge the run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools import Logger
+
+from credit_core.adapters.clients import client, pipeline_config
+from credit_core.adapters.run_record import S3RunRecord
+from credit_core.adapters.watermark import DynamoDBWatermark
+from credit_core.settings import ReconcilerSettings
+from credit_core.use_cases.plan_materialization import part_document
+from credit_core.use_cases.reconcile import REPEATED_AT_ONCE, Limits, reconcile
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+CONNECTIONS = 16
+
+logger = Logger(service="reconciler")
+settings = ReconcilerSettings.from_environment()
+s3 = client("s3", pipeline_config(connections=CONNECTIONS))
+watermark = DynamoDBWatermark(
+    client("dynamodb", pipeline_config()), settings.registry_table, product=settings.product
+)
+limits = Limits(settings.rejected_rows_share, settings.failed_files_share)
+
+
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Reconcile the run ``run_id``; return its sums, its verdict, and the parts to try again.
+
+    ``missing_before`` is how many parts had left no tally before they were tried again, if they
+    were.
+
+    Raises:
+        StoreUnavailableError: A store did not answer; reconciling again is safe.
+    """
+    run_id, moves_to = event["run_id"], event["watermark"]
+    outcome = reconcile(
+        S3RunRecord(s3, settings.results_bucket, run_id=run_id, connections=CONNECTIONS),
+        run_id=run_id,
+        prefix=event["prefix"],
+        hidden=event["hidden"],
+        moves_watermark_to=datetime.fromisoformat(moves_to) if moves_to else None,
+        watermark=watermark,
+        limits=limits,
+        missing_before=event["missing_before"],
+    )
+    document = outcome.document()
+    failed = document.pop("failed")
+    document.pop("missing")
+    logger.info("reconciled", run_id=run_id, failed=len(failed), **document)
+    repeated = [] if outcome.verdict else islice(outcome.missing, REPEATED_AT_ONCE)
+    return {
+        "counts": {name: document[name] for name in ("prefix", "files", "parts", "views")}
+        | asdict(outcome.counts),
+        "verdict": document["verdict"],
+        "missing": len(outcome.missing),
+        "repeat": [part_document(number, outcome.planned[number]) for number in repeated],
+    }
