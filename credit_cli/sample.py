@@ -37,7 +37,7 @@ SNAPSHOTS = 14
 RECENT_SNAPSHOTS = 5
 """Weeks up to the last day that have region rows once more: those within the view's ttl."""
 
-APPLICATION_FILES, BUREAU_FILES, REGION_FILES = 3, 4, 2
+APPLICATION_FILES, BUREAU_FILES, REGION_FILES = 3, 2, 1
 """Their names carry no date, so a sample of a later day replaces them instead of joining them."""
 
 SQL_TYPES = {DType.FLOAT: "DOUBLE", DType.INTEGER: "BIGINT", DType.CATEGORY: "VARCHAR"}

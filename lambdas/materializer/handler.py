@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
-from botocore.config import Config
 
+from credit_core.adapters.batch_client import batch_client
 from credit_core.adapters.clients import client, entity_key_secret, pipeline_config
 from credit_core.adapters.feature_files import S3FeatureLake
 from credit_core.adapters.online_store_writer import PartiqlOnlineStoreWriter
@@ -35,10 +35,8 @@ logger = Logger(service="materializer")
 settings = MaterializerSettings.from_environment()
 product = load_product(settings.product)
 s3 = client("s3", pipeline_config())
-# Statements are built of text and numbers alone, so boto3 need not check each of them again.
-batches = pipeline_config(connections=CONNECTIONS).merge(Config(parameter_validation=False))
 store = PartiqlOnlineStoreWriter(
-    client("dynamodb", batches), settings.online_store_table, connections=CONNECTIONS
+    batch_client(connections=CONNECTIONS), settings.online_store_table, connections=CONNECTIONS
 )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
+from credit_core.adapters.batch_client import batch_client
 from credit_core.adapters.clients import client, entity_key_secret, pipeline_config
 from credit_core.adapters.lake_appender import S3LakeAppender
 from credit_core.adapters.metrics import CloudWatchMetrics
@@ -34,7 +35,7 @@ s3 = client("s3", pipeline_config())
 lake = S3LakeAppender(s3, settings.lake_bucket)
 rejected_rows = S3RejectedRows(s3, settings.results_bucket, run_id="push")
 store = PartiqlOnlineStoreWriter(
-    client("dynamodb", pipeline_config()), settings.online_store_table, connections=1
+    batch_client(connections=1), settings.online_store_table, connections=1
 )
 metrics = CloudWatchMetrics(client("cloudwatch", pipeline_config()))
 

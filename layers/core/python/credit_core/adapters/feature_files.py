@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, cast
 import duckdb
 
 from credit_core.adapters.clients import AWS_ERRORS, error_code
-from credit_core.domain.product import DType, KeyType
+from credit_core.domain.lake_tables import ColumnType, view_columns
+from credit_core.domain.product import DType
 from credit_core.errors import InvalidFeatureFileError, StoreUnavailableError
 from credit_core.ports import FilePart, LakeRow
 from credit_core.use_cases.plan_materialization import LakeObject, RowGroup
@@ -51,11 +52,13 @@ TIMESTAMPS = frozenset(
 )
 TEXTS = frozenset({"VARCHAR"})
 
-EXPECTED_TYPES: Mapping[DType, tuple[frozenset[str], str]] = {
-    DType.CATEGORY: (TEXTS, "text"),
-    DType.INTEGER: (WHOLE_NUMBERS, "a whole number"),
-    DType.FLOAT: (FRACTIONS, "a float or double"),
+FILE_TYPES = {
+    ColumnType.TEXT: (TEXTS, "text"),
+    ColumnType.INTEGER: (WHOLE_NUMBERS, "a whole number"),
+    ColumnType.FLOAT: (FRACTIONS, "a float or double"),
+    ColumnType.INSTANT: (TIMESTAMPS, "a timestamp"),
 }
+"""What Athena reads as each type of the catalog, and how to say so."""
 
 MISSING_CODES = frozenset({"404", "NoSuchKey"})
 CHANGED_CODES = frozenset({"412", "PreconditionFailed"})
@@ -373,22 +376,26 @@ def schema_faults(view: FeatureView, types: Mapping[str, str]) -> list[str]:
         view: What the file should hold.
         types: DuckDB's name of the type of each column.
     """
-    expected: dict[str, tuple[frozenset[str], str]] = {
-        **{
-            key.name: (TEXTS, "text")
-            if key.dtype is KeyType.TEXT
-            else (WHOLE_NUMBERS, "a whole number")
-            for key in view.entity.keys
-        },
-        **dict.fromkeys(("event_timestamp", "created_timestamp"), (TIMESTAMPS, "a timestamp")),
-        **{feature.name: EXPECTED_TYPES[feature.dtype] for feature in view.features},
-    }
+    return column_faults(view.name, view_columns(view), types)
+
+
+def column_faults(
+    table: str, columns: Mapping[str, ColumnType], types: Mapping[str, str]
+) -> list[str]:
+    """Return what is wrong with a file's columns; those that are not among ``columns`` are ignored.
+
+    Args:
+        table: What the messages call whoever expects them.
+        columns: What the file should hold.
+        types: DuckDB's name of the type of each column.
+    """
     faults = []
-    for name, (allowed, words) in expected.items():
+    for name, type_ in columns.items():
+        allowed, words = FILE_TYPES[type_]
         if name not in types:
-            faults.append(f"column {name} is missing; {view.name} expects {words}")
+            faults.append(f"column {name} is missing; {table} expects {words}")
         elif types[name] not in allowed:
-            faults.append(f"column {name} is {types[name]}; {view.name} expects {words}")
+            faults.append(f"column {name} is {types[name]}; {table} expects {words}")
     return faults
 
 

@@ -16,13 +16,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from credit_core.adapters.feature_files import (
-    FRACTIONS,
-    TEXTS,
-    TIMESTAMPS,
-    WHOLE_NUMBERS,
-    schema_faults,
-)
+from credit_core.adapters.feature_files import column_faults
 from credit_core.domain.lake_tables import ColumnType, lake_tables
 from credit_core.domain.point_in_time import (
     training_set_columns,
@@ -44,14 +38,6 @@ SQL_TYPES = {
     ColumnType.FLOAT: "DOUBLE",
     ColumnType.INSTANT: "TIMESTAMP",
 }
-FILE_TYPES = {
-    ColumnType.TEXT: (TEXTS, "text"),
-    ColumnType.INTEGER: (WHOLE_NUMBERS, "a whole number"),
-    ColumnType.FLOAT: (FRACTIONS, "a float or double"),
-    ColumnType.INSTANT: (TIMESTAMPS, "a timestamp"),
-}
-"""What Athena reads as each type, and how to say so."""
-
 PARQUET_OPTIONS = "FORMAT parquet, COMPRESSION zstd"
 CSV_OPTIONS = "FORMAT csv, HEADER, TIMESTAMPFORMAT '%Y-%m-%d %H:%M:%S.%g'"
 """Times as in Athena's CSV, so that training reads either."""
@@ -193,10 +179,8 @@ class LocalLake:
                 raise InvalidFeatureFileError(f"{place}: there are no Parquet files in this folder")
             for number, path in enumerate(files, start=1):
                 self._progress(f"{table.name}: file {number} of {len(files)}")
-                types = _types(connection, path)
-                faults = (
-                    schema_faults(table.view, types) if table.view else column_faults(table, types)
-                )
+                expected_by = table.view.name if table.view else table.name
+                faults = column_faults(expected_by, table.columns, _types(connection, path))
                 if faults:
                     raise InvalidFeatureFileError(f"{path}: " + "; ".join(faults))
             # Names are checked by the product's definition, and again by training_set_sql.
@@ -242,23 +226,6 @@ class LocalLake:
         names = [view.name for view in self._product.feature_views]
         columns = training_set_columns(self._product)
         return WrittenTrainingSet(rows, positives, columns, dict(zip(names, shares, strict=True)))
-
-
-def column_faults(table: LakeTable, types: Mapping[str, str]) -> list[str]:
-    """Return what is wrong with a file's columns; those that the table lacks are ignored.
-
-    Args:
-        table: Whose file it is.
-        types: DuckDB's name of the type of each column.
-    """
-    faults = []
-    for name, type_ in table.columns.items():
-        allowed, words = FILE_TYPES[type_]
-        if name not in types:
-            faults.append(f"column {name} is missing; {table.name} expects {words}")
-        elif types[name] not in allowed:
-            faults.append(f"column {name} is {types[name]}; {table.name} expects {words}")
-    return faults
 
 
 def _types(connection: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:

@@ -68,8 +68,13 @@ def lake_tables(product: CreditProduct) -> tuple[LakeTable, ...]:
 
 
 def _view_table(product: CreditProduct, view: FeatureView) -> LakeTable:
-    columns = {**_keys(view.entity.keys), **INSTANTS, **_features(view.features)}
-    return LakeTable(product.view_table(view), product.view_prefix(view), columns, view)
+    name, prefix = product.view_table(view), product.view_prefix(view)
+    return LakeTable(name, prefix, view_columns(view), view)
+
+
+def view_columns(view: FeatureView) -> dict[str, ColumnType]:
+    """Return the columns of a view's files, in order of definition."""
+    return {**_keys(view.entity.keys), **INSTANTS, **_features(view.features)}
 
 
 def _features(features: Iterable[Feature]) -> dict[str, ColumnType]:
