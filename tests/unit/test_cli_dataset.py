@@ -126,7 +126,7 @@ def test_a_file_that_exists_is_replaced_only_by_force(
 def test_a_feature_file_of_another_schema_is_refused_by_file_column_and_expectation(
     lake: Path, build: Build, capsys: pytest.CaptureFixture[str], select: str, fault: str
 ) -> None:
-    path = lake / BUREAU / "part-2-of-4.parquet"
+    path = lake / BUREAU / "part-2-of-2.parquet"
     rewrite(path, select)
 
     assert build(lake) == 1
@@ -154,7 +154,7 @@ def test_applications_of_another_schema_are_refused_too(
 def test_a_truncated_file_is_named_and_nothing_is_left_behind(
     lake: Path, build: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str], keep: int
 ) -> None:
-    path = lake / BUREAU / "part-2-of-4.parquet"
+    path = lake / BUREAU / "part-2-of-2.parquet"
     body = path.read_bytes()[:keep]
     path.unlink()
     path.write_bytes(body)
@@ -169,7 +169,7 @@ def test_a_truncated_file_is_named_and_nothing_is_left_behind(
 def test_a_damaged_page_is_an_error_in_one_line(
     lake: Path, build: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = lake / BUREAU / "part-2-of-4.parquet"
+    path = lake / BUREAU / "part-2-of-2.parquet"
     body = bytearray(path.read_bytes())
     body[1_000:60_000] = bytes(59_000)
     path.unlink()

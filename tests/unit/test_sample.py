@@ -251,7 +251,7 @@ def test_no_feature_knows_how_a_loan_ended(
     paths = write_sample(tmp_path, last_day=LAST_DAY, product=PRODUCT)
 
     features = [path.relative_to(tmp_path) for path in paths if "features" in path.parts]
-    assert len(features) == 6
+    assert len(features) == 3
     for path in features:
         assert (tmp_path / path).read_bytes() == (lake / path).read_bytes()
 
