@@ -29,12 +29,13 @@ DEFAULT_PRODUCT = "personal_loan"
 
 
 def add_stacks(app: App, *, stage: Stage, product: CreditProduct) -> None:
-    """Add the five stacks of a stage to the app.
+    """Add the five stacks of a product in a stage to the app.
 
     Raises:
         LayerError: A layer is not built for the stage's platform.
     """
-    prefix = f"credit-{stage.name}"
+    stage = stage.serving(product.name)
+    prefix = stage.prefix
     storage = StorageStack(app, f"{prefix}-storage", stage=stage, product=product).storage
     scoring = ScoringStack(app, f"{prefix}-scoring", stage=stage, product=product, storage=storage)
     materialization = MaterializationStack(
@@ -59,6 +60,7 @@ def add_stacks(app: App, *, stage: Stage, product: CreditProduct) -> None:
     )
     Tags.of(app).add("application", "credit-decisions")
     Tags.of(app).add("stage", stage.name)
+    Tags.of(app).add("product", product.name)
     check(app)
 
 

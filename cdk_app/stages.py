@@ -5,7 +5,7 @@ A stage names no account and no region: the command line's credentials say where
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from aws_cdk import RemovalPolicy
@@ -136,10 +136,12 @@ class Stage:
     """One deployment of the whole service.
 
     ``provisioned_concurrency`` is fixed where ``scaling`` is None, and the floor where it is not.
-    ``latency_budget_ms`` is the p99 that clients are promised.
+    ``latency_budget_ms`` is the p99 that clients are promised. Names of resources begin with
+    ``prefix``, see ``serving``.
     """
 
     name: str
+    prefix: str = "credit"
     layer_platform: Platform
     scorer: FunctionSize
     planner: FunctionSize
@@ -169,6 +171,10 @@ class Stage:
     removal: RemovalPolicy
     deletion_protection: bool
     point_in_time_recovery: bool
+
+    def serving(self, product: str) -> Stage:
+        """Return this stage for a product, with names that no other product's stacks have."""
+        return replace(self, prefix=f"credit-{self.name}-{product.replace('_', '-')}")
 
 
 PROMOTER = FunctionSize(memory_mb=1_024, timeout_seconds=60)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from credit_cli.errors import CliError, UsageError
+from credit_cli.known_product import known_product
 from credit_cli.progress import Progress
-from credit_cli.sample_commands import known_product
 
 if TYPE_CHECKING:
     from credit_core.adapters.local_lake import WrittenTrainingSet

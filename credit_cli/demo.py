@@ -15,11 +15,11 @@ from credit_cli.aws import LocalAws
 from credit_cli.champion import Champion, find_champion, quality
 from credit_cli.deployment import CdkCli, Deployment, is_bootstrapped
 from credit_cli.errors import DeploymentError, PreconditionError
+from credit_cli.known_product import DEFAULT_PRODUCT, known_product
 from credit_cli.lake import load_sample
 from credit_cli.local_cloud import LocalCloud
 from credit_cli.materialization import counts_line, settled
 from credit_cli.rendering import LABEL_WIDTH
-from credit_core.domain.product import load_product
 from layers.build import BuiltLayer, LayerError, Platform, build, layer_names
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from credit_cli.lake import LoadedSample
     from credit_cli.local_cloud import RunningCloud
     from credit_cli.progress import Progress, Step
-
-PRODUCT = "personal_loan"
 
 
 @dataclass(frozen=True)
@@ -68,8 +66,8 @@ class Demo:
         }
 
 
-def bring_up(checkout: Checkout, progress: Progress, *, port: int) -> Deployment:
-    """Build the layers, start the local cloud, and deploy to it.
+def bring_up(checkout: Checkout, progress: Progress, *, port: int, product: str) -> Deployment:
+    """Build the layers, start the local cloud, and deploy a product to it.
 
     Raises:
         CliError: A step failed.
@@ -91,11 +89,11 @@ def bring_up(checkout: Checkout, progress: Progress, *, port: int) -> Deployment
             cdk.bootstrap(step.update)
             step.result = "done"
     with progress.step("CDK deploy") as step:
-        deployed = cdk.deploy(step.update)
+        deployed = cdk.deploy(step.update, product=product)
         step.result = (
             f"{len(deployed.changed)} stacks deployed, {len(deployed.unchanged)} unchanged"
         )
-        deployment = Deployment.read(aws)
+        deployment = Deployment.read(aws, product)
     if deployment is None:
         raise DeploymentError("cdk deploy left no stack with outputs", hint="see .local/cdk.log")
     return deployment
@@ -108,9 +106,9 @@ def run_demo(checkout: Checkout, progress: Progress, *, port: int, retrain: bool
         CliError: A step failed.
     """
     application = read_example(checkout)
-    deployment = bring_up(checkout, progress, port=port)
+    deployment = bring_up(checkout, progress, port=port, product=DEFAULT_PRODUCT)
     aws = LocalAws(deployment.endpoint_url)
-    product = load_product(PRODUCT)
+    product = known_product(DEFAULT_PRODUCT)
     with progress.step("Sample in the lake") as step:
         sample = load_sample(
             aws,
@@ -206,7 +204,7 @@ def materialize(
     Raises:
         PipelineError: It failed.
     """
-    counts = settled(aws, deployment, PRODUCT, step.update, uploaded=uploaded)
+    counts = settled(aws, deployment, DEFAULT_PRODUCT, step.update, uploaded=uploaded)
     before = counts.pop("done_before")
     step.result = f"{counts_line(counts)}{' (done before)' if before else ''}"
     return counts
@@ -219,11 +217,11 @@ def train(aws: LocalAws, deployment: Deployment, step: Step, *, anew: bool) -> C
         PipelineError: It failed, or a gate did not pass.
         DeploymentError: The registry names a model that can't be read.
     """
-    champion = None if anew else find_champion(aws, deployment, PRODUCT)
+    champion = None if anew else find_champion(aws, deployment, DEFAULT_PRODUCT)
     kept = champion is not None
     if champion is None:
         pipelines.run(aws, deployment["RetrainingStateMachine"], {}, step.update)
-        champion = find_champion(aws, deployment, PRODUCT)
+        champion = find_champion(aws, deployment, DEFAULT_PRODUCT)
     if champion is None:
         raise DeploymentError("the retraining ended without a champion")
     step.result = (

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from credit_cli.checkout import Checkout
 
 STAGE = "local"
-STACK_PREFIX = f"credit-{STAGE}-"
+STACKS = ("storage", "scoring", "materialization", "retraining", "operations")
 BOOTSTRAP_STACK = "CDKToolkit"
 DEPLOYED = re.compile(r"^ ?✅\s+(\S+)( \(no changes\))?", re.MULTILINE)
 EVENT = re.compile(r"^(\S+) \| +(\d+)(?:/(\d+))? \|")
@@ -60,8 +60,8 @@ class CdkCli:
         # From a folder without cdk.json: the CLI would synthesize the app to no end.
         self._run(["bootstrap", f"aws://{ACCOUNT}/{REGION}"], progress, folder=self._scratch)
 
-    def deploy(self, progress: Callable[[str], None]) -> Deployed:
-        """Deploy every stack of the stage.
+    def deploy(self, progress: Callable[[str], None], *, product: str) -> Deployed:
+        """Deploy every stack of a product.
 
         Raises:
             DeploymentError: The CDK CLI failed.
@@ -71,6 +71,7 @@ class CdkCli:
                 *("deploy", "--all", "--require-approval", "never", "--progress", "events"),
                 # Without a change set, and stacks that don't need each other at once.
                 *("--method", "direct", "--concurrency", "4"),
+                *("--context", f"product={product}"),
             ],
             progress,
         )
@@ -177,14 +178,16 @@ class Deployment:
     outputs: dict[str, str]
 
     @classmethod
-    def read(cls, aws: LocalAws) -> Deployment | None:
-        """Return what is deployed, or None if nothing is."""
+    def read(cls, aws: LocalAws, product: str) -> Deployment | None:
+        """Return what is deployed of a product, or None if nothing is."""
         cloudformation: CloudFormationClient = aws.client("cloudformation")
+        prefix = f"credit-{STAGE}-{product.replace('_', '-')}"
+        stacks = {f"{prefix}-{stack}" for stack in STACKS}
         outputs = {
             output["OutputKey"]: output["OutputValue"]
             for page in cloudformation.get_paginator("describe_stacks").paginate()
             for stack in page["Stacks"]
-            if stack["StackName"].startswith(STACK_PREFIX)
+            if stack["StackName"] in stacks
             for output in stack.get("Outputs", [])
         }
         return cls(aws.endpoint_url, outputs) if outputs else None

@@ -22,6 +22,7 @@ from credit_cli.checkout import Checkout
 from credit_cli.dataset import dataset
 from credit_cli.deployment import CdkCli, Deployment
 from credit_cli.errors import CliError, ExitCode, UnreachableError, UsageError
+from credit_cli.known_product import DEFAULT_PRODUCT, Deployed, known_product
 from credit_cli.local_cloud import REGION, LocalCloud, wanted_port
 from credit_cli.materialize import materialize
 from credit_cli.products import products
@@ -74,14 +75,22 @@ def options(
 
 
 @local.command()
-def up(*, port: Port = None, as_json: Json = False) -> None:
-    """Start the local cloud and deploy to it. Running it again brings it up to date."""
+def up(*, product: Deployed = DEFAULT_PRODUCT, port: Port = None, as_json: Json = False) -> None:
+    """Start the local cloud and deploy a product to it. Again, it brings that up to date.
+
+    Products lie beside each other, each in stacks of its own.
+    """
     from credit_cli.demo import bring_up  # noqa: PLC0415 (NumPy and DuckDB take half a second)
 
     checkout = Checkout()
     with LocalCloud(checkout).exclusively():
-        bring_up(checkout, progress_for(as_json=as_json), port=chosen_port(checkout, port))
-    show_status(status_document(checkout), as_json=as_json)
+        bring_up(
+            checkout,
+            progress_for(as_json=as_json),
+            port=chosen_port(checkout, port),
+            product=known_product(product).name,
+        )
+    show_status(status_document(checkout, product), as_json=as_json)
 
 
 @local.command()
@@ -97,9 +106,9 @@ def down(*, as_json: Json = False) -> None:
 
 
 @local.command()
-def status(*, as_json: Json = False) -> None:
+def status(*, product: Deployed = DEFAULT_PRODUCT, as_json: Json = False) -> None:
     """Show where things are. Exits with 4 when the local cloud is not running."""
-    document = status_document(Checkout())
+    document = status_document(Checkout(), product)
     show_status(document, as_json=as_json)
     if not document["running"]:
         raise typer.Exit(ExitCode.UNREACHABLE)
@@ -144,9 +153,9 @@ def demo(
 
 
 @app.command()
-def token(*, as_json: Json = False) -> None:
+def token(*, product: Deployed = DEFAULT_PRODUCT, as_json: Json = False) -> None:
     """Print a bearer token for the deployed API, and nothing else."""
-    aws, deployment = deployed()
+    aws, deployment = deployed(product)
     issued = api.fetch_token(aws, deployment)
     if as_json:
         print_json(
@@ -165,6 +174,7 @@ def token(*, as_json: Json = False) -> None:
 def score(
     file: Annotated[str, typer.Argument(help="The application, JSON; - reads standard input.")],
     *,
+    product: Deployed = DEFAULT_PRODUCT,
     api_url: Annotated[
         str | None, typer.Option(help="Another deployment's API; needs --token.")
     ] = None,
@@ -184,7 +194,7 @@ def score(
     if (api_url is None) != (bearer is None):
         raise UsageError("--api-url and --token go together")
     if api_url is None or bearer is None:
-        aws, deployment = deployed()
+        aws, deployment = deployed(product)
         api_url, bearer = deployment.api_url, api.fetch_token(aws, deployment).access_token
     answer = api.request_decision(api_url, bearer, application)
     if as_json:
@@ -207,27 +217,32 @@ def chosen_port(checkout: Checkout, option: int | None) -> int:
     return running.port if running and option is None else wanted_port(option)
 
 
-def deployed() -> tuple[LocalAws, Deployment]:
-    """Return the running local cloud and what is deployed on it.
+def deployed(product: str) -> tuple[LocalAws, Deployment]:
+    """Return the running local cloud and what is deployed on it of a product.
 
     Raises:
         UnreachableError: It is not running, or nothing is deployed.
     """
     running = LocalCloud(Checkout()).require_running()
     aws = LocalAws(running.endpoint_url)
-    deployment = Deployment.read(aws)
+    deployment = Deployment.read(aws, product)
     if deployment is None:
-        raise UnreachableError("nothing is deployed on the local cloud", hint="run: make demo")
+        raise UnreachableError(
+            f"nothing of {product} is deployed on the local cloud",
+            hint="run: make demo"
+            if product == DEFAULT_PRODUCT
+            else f"run: credit local up --product {product}",
+        )
     return aws, deployment
 
 
-def status_document(checkout: Checkout) -> dict[str, Any]:
+def status_document(checkout: Checkout, product: str) -> dict[str, Any]:
     """Return what `credit local status --json` prints."""
     cloud = LocalCloud(checkout)
     running = cloud.running()
     if running is None:
         return {"running": False, "deployed": False}
-    deployment = Deployment.read(LocalAws(running.endpoint_url))
+    deployment = Deployment.read(LocalAws(running.endpoint_url), product)
     return {
         "running": True,
         "deployed": deployment is not None,

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from credit_cli import pipelines
 from credit_cli.errors import UsageError
-from credit_core.domain.product import load_product
-from credit_core.errors import InvalidProductError
+from credit_cli.known_product import known_product
 from credit_core.use_cases.materialize import is_hidden
 from credit_core.use_cases.plan_materialization import feature_prefix
 
@@ -37,10 +36,7 @@ def execution_input(product: str, *, prefix: str | None, sweep: bool) -> dict[st
     Raises:
         UsageError: There is no such product, it has no such prefix, or both ways were asked for.
     """
-    try:
-        root = feature_prefix(load_product(product))
-    except InvalidProductError as error:
-        raise UsageError(str(error)) from None
+    root = feature_prefix(known_product(product))
     if sweep:
         if prefix is not None:
             raise UsageError("--sweep takes what is new, so it goes without --prefix")
@@ -127,7 +123,7 @@ def settled(
     runs = {found.execution: found for found in latest.values()}
     sound = all(found.status in {"RUNNING", "SUCCEEDED"} for found in runs.values())
     if not files or len(latest) < len(files) or not sound:
-        prefix = feature_prefix(load_product(product))
+        prefix = feature_prefix(known_product(product))
         return run(aws, deployment, {"prefix": prefix}, progress) | {"done_before": False}
     counts = added([finished(aws, execution, progress) for execution in runs])
     return counts | {"done_before": not uploaded}
@@ -139,7 +135,7 @@ def feature_files(aws: LocalAws, bucket: str, product: str) -> dict[str, datetim
     return {
         entry["Key"]: entry["LastModified"]
         for page in s3.get_paginator("list_objects_v2").paginate(
-            Bucket=bucket, Prefix=feature_prefix(load_product(product))
+            Bucket=bucket, Prefix=feature_prefix(known_product(product))
         )
         for entry in page.get("Contents", [])
         if not is_hidden(entry["Key"]) and PUSHED not in entry["Key"]

@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
+from credit_cli.known_product import DEFAULT_PRODUCT, Deployed
+
 
 def materialize(
     *,
-    product: Annotated[str, typer.Option(help="The product that is deployed.")] = "personal_loan",
+    product: Deployed = DEFAULT_PRODUCT,
     prefix: Annotated[
         str | None,
         typer.Option(
@@ -39,7 +41,7 @@ def materialize(
     )
 
     asked = materialization.execution_input(product, prefix=prefix, sweep=sweep)
-    aws, deployment = deployed()
+    aws, deployment = deployed(product)
     with progress_for(as_json=as_json).step("Materialization") as step:
         counts = materialization.run(aws, deployment, asked, step.update)
         step.result = materialization.counts_line(counts)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from credit_cli.errors import CliError, UsageError
+from credit_cli.known_product import DEFAULT_PRODUCT, Deployed, known_product
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,7 +47,7 @@ def push(
         typer.Argument(help="A row as a JSON object, or several, one a line; - is standard input."),
     ],
     *,
-    product: Annotated[str, typer.Option(help="The product that is deployed.")] = "personal_loan",
+    product: Deployed = DEFAULT_PRODUCT,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object for machines.")
     ] = False,
@@ -58,16 +59,10 @@ def push(
     Exit codes: 0 sent, 1 failed, 2 used wrongly or a row refused, 4 not running or unreachable.
     """
     from credit_cli.main import deployed, print_json, say  # noqa: PLC0415 (it imports this module)
-    from credit_core.domain.product import load_product  # noqa: PLC0415 (NumPy takes its time)
-    from credit_core.errors import InvalidProductError  # noqa: PLC0415 (as above)
 
     rows = list(read_rows(file))
-    try:
-        defined = load_product(product)
-    except InvalidProductError as error:
-        raise UsageError(str(error)) from None
-    require_valid(defined, rows, as_of=datetime.now(UTC))
-    aws, deployment = deployed()
+    require_valid(known_product(product), rows, as_of=datetime.now(UTC))
+    aws, deployment = deployed(product)
     bus = deployment["FeatureBus"]
     sent = send(aws.client("events"), bus, rows)
     if as_json:

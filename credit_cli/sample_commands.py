@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pkgutil
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -12,16 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from credit_cli.errors import UsageError
+from credit_cli.known_product import DEFAULT_PRODUCT, known_product
 from credit_cli.progress import Progress
-from credit_core.errors import InvalidProductError
 
 if TYPE_CHECKING:
     from datetime import date
 
     from credit_cli.book.generate import WrittenBook
     from credit_cli.book.plan import BookPlan
-    from credit_core.domain.product import CreditProduct
 
 sample = typer.Typer(
     no_args_is_help=True,
@@ -44,7 +41,7 @@ def generate(
     *,
     applicants: Annotated[int, typer.Option(help="People with a history.")],
     out: Annotated[Path, typer.Option(help="Folder to write to; it must be empty or new.")],
-    product: Annotated[str, typer.Option(help="Whose tables to fill.")] = "personal_loan",
+    product: Annotated[str, typer.Option(help="Whose tables to fill.")] = DEFAULT_PRODUCT,
     months: Annotated[
         int, typer.Option(help="Months of applications; histories begin two earlier.")
     ] = 24,
@@ -144,22 +141,6 @@ def generate(
         return
     for line in lines(plan, book, out):
         typer.echo(line)
-
-
-def known_product(name: str) -> CreditProduct:
-    """Return the product of that name.
-
-    Raises:
-        UsageError: There is none, or its definition is broken.
-    """
-    import products  # noqa: PLC0415 (NumPy takes its time)
-    from credit_core.domain.product import load_product  # noqa: PLC0415 (as above)
-
-    try:
-        return load_product(name)
-    except InvalidProductError as error:
-        names = ", ".join(module.name for module in pkgutil.iter_modules(products.__path__))
-        raise UsageError(" ".join(str(error).split()), hint=f"products: {names}") from None
 
 
 def summary(plan: BookPlan, book: WrittenBook, out: Path) -> dict[str, Any]:

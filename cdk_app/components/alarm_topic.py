@@ -28,8 +28,8 @@ class AlarmTopic(Construct):
         key = kms.Key(
             self,
             "Key",
-            alias=f"credit-{stage.name}-alarms",
-            description=f"Alarms of the {stage.name} credit-decision service",
+            alias=f"{stage.prefix}-alarms",
+            description=f"Alarms of {stage.prefix}",
             enable_key_rotation=True,
             removal_policy=stage.removal,
         )
@@ -45,7 +45,7 @@ class AlarmTopic(Construct):
         self.topic = sns.Topic(
             self,
             "Topic",
-            display_name=f"Credit decisions {stage.name}",
+            display_name=stage.prefix,
             master_key=key,
             enforce_ssl=True,
         )

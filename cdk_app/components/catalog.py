@@ -30,7 +30,7 @@ class Catalog(Construct):
         self._lake = lake
         tables = lake_tables(product)
         self.table_names = tuple(table.name for table in tables)
-        self.database_name = f"credit_{stage.name}"
+        self.database_name = stage.prefix.replace("-", "_")
         self._database = glue.CfnDatabase(
             self,
             "Database",

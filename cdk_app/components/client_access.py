@@ -67,7 +67,7 @@ class ClientAccess(Construct):
         domain = self.user_pool.add_domain(
             "Domain",
             cognito_domain=cognito.CognitoDomainOptions(
-                domain_prefix=f"credit-{stage.name}-{Aws.ACCOUNT_ID}"
+                domain_prefix=f"{stage.prefix}-{Aws.ACCOUNT_ID}"
             ),
         )
         self.token_url = f"{domain.base_url()}/oauth2/token"

@@ -21,15 +21,15 @@ class DataKey(Construct):
         self.key = kms.Key(
             self,
             "Key",
-            alias=f"credit-{stage.name}-data",
-            description=f"Data of the {stage.name} credit-decision service",
+            alias=f"{stage.prefix}-data",
+            description=f"Data of {stage.prefix}",
             enable_key_rotation=True,
             removal_policy=stage.removal,
         )
         # CloudWatch Logs encrypts as itself; the condition keeps it to log groups of this service.
         groups = (
-            f"credit-{stage.name}-*",
-            f"/aws/vendedlogs/states/credit-{stage.name}-*",
+            f"{stage.prefix}-*",
+            f"/aws/vendedlogs/states/{stage.prefix}-*",
             # API Gateway fixes this name; an API's id is not known here.
             "API-Gateway-Execution-Logs_*",
         )
@@ -62,7 +62,7 @@ class DataKey(Construct):
             )
         )
         # EventBridge encrypts what lies on the bus of pushed rows, and in the queue behind it.
-        bus = f"credit-{stage.name}"
+        bus = stage.prefix
         self.key.add_to_resource_policy(
             iam.PolicyStatement(
                 sid="EventBusOfThisStage",

@@ -58,7 +58,7 @@ class FreshnessMeter(Construct):
         FunctionSchedule(
             self,
             "Schedule",
-            description=f"Measures the freshness of the {stage.name} features",
+            description=f"Measures how fresh the features of {stage.prefix} are",
             every_minutes=stage.freshness.every_minutes,
             function=meter.function,
         )

@@ -47,7 +47,7 @@ class Pager(Construct):
         alarm = cloudwatch.Alarm(
             self,
             name,
-            alarm_name=f"credit-{self._stage.name}-{kebab(name)}",
+            alarm_name=f"{self._stage.prefix}-{kebab(name)}",
             alarm_description=description,
             metric=cloudwatch.Metric(
                 namespace=namespace,

@@ -85,7 +85,7 @@ class FeaturePush(Construct):
         bus = events.CfnEventBus(
             self,
             "Bus",
-            name=f"credit-{stage.name}",
+            name=stage.prefix,
             description="Rows of features that can't wait for a file",
             kms_key_identifier=self._key.key_arn,
             # What can't be decrypted.

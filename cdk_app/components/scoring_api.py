@@ -63,7 +63,7 @@ class ScoringApi(Construct):
         self.rest_api = apigateway.RestApi(
             self,
             "RestApi",
-            rest_api_name=f"credit-{stage.name}",
+            rest_api_name=stage.prefix,
             description="Credit decisions",
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             cloud_watch_role=True,

@@ -28,7 +28,7 @@ class TrainingQuery(Construct):
         super().__init__(scope, id_)
         self._product = product
         self._storage = storage
-        self.workgroup = f"credit-{stage.name}"
+        self.workgroup = stage.prefix
         encryption = athena.CfnWorkGroup.EncryptionConfigurationProperty(
             encryption_option="SSE_KMS", kms_key=storage.key.key_arn
         )

@@ -70,7 +70,7 @@ class Workflow(Construct):
         key: kms.IKey,
     ) -> None:
         super().__init__(scope, id_)
-        self.name = f"credit-{stage.name}-{name}"
+        self.name = f"{stage.prefix}-{name}"
         # Digits of the stack's own id. A log that is retained keeps its name, and without these a
         # stack that failed at first, or was deleted, could not be deployed again.
         incarnation = Fn.select(0, Fn.split("-", Fn.select(2, Fn.split("/", Aws.STACK_ID))))

@@ -111,7 +111,7 @@ def aws(demo: dict[str, Any]) -> LocalAws:
 
 @pytest.fixture(scope="session")
 def deployment(aws: LocalAws) -> Deployment:
-    deployment = Deployment.read(aws)
+    deployment = Deployment.read(aws, "personal_loan")
     assert deployment is not None
     return deployment
 

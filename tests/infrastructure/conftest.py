@@ -27,7 +27,8 @@ def synthesize(stage: Stage, folder: Path) -> Deployment:
     )
     add_stacks(app, stage=stage, product=load_product("personal_loan"))
     app.synth()
-    prefix = f"credit-{stage.name}-"
+    stage = stage.serving("personal_loan")
+    prefix = f"{stage.prefix}-"
     return Deployment(
         stage=stage,
         templates={

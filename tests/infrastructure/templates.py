@@ -85,7 +85,7 @@ class Deployment:
 
     def _path(self, stack: str, id_: str) -> str:
         path = str(self.templates[stack]["Resources"][id_]["Metadata"]["aws:cdk:path"])
-        return path.removeprefix(f"credit-{self.stage.name}-").removesuffix("/Resource")
+        return path.removeprefix(f"{self.stage.prefix}-").removesuffix("/Resource")
 
     def _exports(self) -> dict[str, tuple[str, dict[str, Any]]]:
         return {

@@ -93,7 +93,7 @@ def test_the_data_key_serves_every_log_group_of_the_stage(deployment: Deployment
     )
     for path, group in deployment.of_type(LOGS).items():
         # CloudFormation names what has no name after its stack.
-        generated = f"credit-{deployment.stage.name}-{path}"
+        generated = f"{deployment.stage.prefix}-{path}"
         stated = properties(group).get("LogGroupName", generated)
         name = deployment.text(stated, stack_of(path))
         assert name.startswith(served)

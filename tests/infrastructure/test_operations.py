@@ -130,7 +130,7 @@ def test_failure_of_either_workflow_pages(deployment: Deployment) -> None:
 
     for machine in ("materialization", "retraining"):
         arn = "arn:<Partition>:states:<Region>:<AccountId>:stateMachine"
-        name = f"{arn}:credit-{deployment.stage.name}-{machine}"
+        name = f"{arn}:{deployment.stage.prefix}-{machine}"
         assert ("ExecutionsFailed", name) in watched
         assert ("ExecutionsTimedOut", name) in watched
 

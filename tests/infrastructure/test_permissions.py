@@ -62,20 +62,20 @@ def expected(stage: str, *, tracing: bool) -> dict[str, Permissions]:
     def workflow(permissions: Permissions) -> Permissions:
         return {**{key: {"*"} for key in WORKFLOW_LOGS_AND_TRACES}, **permissions}
 
-    machine = f"credit-{stage}-materialization"
+    machine = f"credit-{stage}-personal-loan-materialization"
     executions = {
         f"arn:<Partition>:states:{HERE}:execution:{machine}:*",
         f"arn:<Partition>:states:{HERE}:execution:{machine}/Parts:*",
     }
     start = {f"arn:<Partition>:states:{HERE}:stateMachine:{machine}"}
     runs = f"{RESULTS}/runs/*"
-    workgroup = {f"arn:<Partition>:athena:{HERE}:workgroup/credit-{stage}"}
+    workgroup = {f"arn:<Partition>:athena:{HERE}:workgroup/credit-{stage}-personal-loan"}
     glue = f"arn:<Partition>:glue:{HERE}"
     tables = ("applications", "bureau", "region_market")
     catalog = {
         f"{glue}:catalog",
-        f"{glue}:database/credit_{stage}",
-        *(f"{glue}:table/credit_{stage}/personal_loan_{table}" for table in tables),
+        f"{glue}:database/credit_{stage}_personal_loan",
+        *(f"{glue}:table/credit_{stage}_personal_loan/personal_loan_{table}" for table in tables),
     }
     # Athena looks up this database first, whatever a query reads, and makes it if need be.
     default_database = {f"{glue}:catalog", f"{glue}:database/default"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOCAL = STAGES["local"]
+NAMES = re.compile(r'"(?:\w*Name|Domain|WorkGroup)": "(?:alias/)?(credit[-_]local[^"]*)"')
 
 
 @pytest.mark.parametrize("name", product_names())
@@ -37,3 +39,8 @@ def test_every_product_is_deployed_by_the_same_app(name: str, tmp_path: Path) ->
     assert [other for other in product_names() if f"{other}/" in templates] == [name]
     assert all(f'"{table.name}"' in templates for table in lake_tables(product))
     assert findings_in(tmp_path) == ()
+    # Two products lie beside each other in a stage: neither takes the other's names.
+    prefix = LOCAL.serving(name).prefix
+    named = [*(stack.stack_name for stack in assembly.stacks), *NAMES.findall(templates)]
+    assert len(named) > len(assembly.stacks)
+    assert [other for other in named if not other.replace("_", "-").startswith(prefix)] == []

@@ -59,7 +59,7 @@ def test_a_key_that_event_bridge_cannot_use_would_be_noticed(prod: Deployment) -
 def test_the_rule_takes_rows_of_this_bus_to_the_queue(deployment: Deployment) -> None:
     rule = properties(deployment.at(RULE, "AWS::Events::Rule"))
 
-    assert rule["EventBusName"] == f"credit-{deployment.stage.name}"
+    assert rule["EventBusName"] == deployment.stage.prefix
     assert rule["EventPattern"] == {"detail-type": [DETAIL_TYPE]}
     (target,) = rule["Targets"]
     assert deployment.text(target["Arn"], STACK) == PUSH

@@ -202,7 +202,7 @@ def test_the_clock_starts_a_sweep(deployment: Deployment) -> None:
 def assert_it_starts_the_machine(deployment: Deployment, target: dict[str, Any]) -> None:
     """Patiently, with a role of its own; what could not be started is kept."""
     machine = deployment.text(target["Arn"], "materialization")
-    assert machine.endswith(f":stateMachine:credit-{deployment.stage.name}-materialization")
+    assert machine.endswith(f":stateMachine:{deployment.stage.prefix}-materialization")
     assert deployment.text(target["RoleArn"], "materialization").startswith(TRIGGERS)
     assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
     queue = deployment.text(target["DeadLetterConfig"]["Arn"], "materialization")
@@ -227,8 +227,10 @@ def test_the_training_set_is_the_products_own_query(deployment: Deployment) -> N
     start = definition(deployment, RETRAINING)["States"]["StartQuery"]["Arguments"]
 
     assert start["QueryString"] == training_set_sql(load_product("personal_loan"))
-    assert start["QueryExecutionContext"] == {"Database": f"credit_{deployment.stage.name}"}
-    assert start["WorkGroup"] == f"credit-{deployment.stage.name}"
+    assert start["QueryExecutionContext"] == {
+        "Database": f"credit_{deployment.stage.name}_personal_loan"
+    }
+    assert start["WorkGroup"] == deployment.stage.prefix
 
 
 def test_a_query_that_takes_too_long_is_stopped(deployment: Deployment) -> None:

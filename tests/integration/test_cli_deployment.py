@@ -38,7 +38,7 @@ def test_a_failed_deployment_quotes_the_line_that_says_why(checkout: Checkout) -
     )
 
     with pytest.raises(DeploymentError) as error:
-        cdk.deploy(lambda _: None)
+        cdk.deploy(lambda _: None, product="personal_loan")
 
     assert error.value.message == (
         "cdk deploy failed: credit-local-storage failed: Table limit exceeded"
@@ -53,7 +53,7 @@ def test_a_deployment_says_which_stacks_it_changed(checkout: Checkout) -> None:
         "echo '✅  credit-local-storage'; echo ' ✅  credit-local-scoring (no changes)'",
     )
 
-    deployed = cdk.deploy(lambda _: None)
+    deployed = cdk.deploy(lambda _: None, product="personal_loan")
 
     assert deployed == Deployed(
         changed=("credit-local-storage",), unchanged=("credit-local-scoring",)
@@ -67,7 +67,7 @@ def test_events_become_progress(checkout: Checkout) -> None:
     )
     told: list[str] = []
 
-    cdk.deploy(told.append)
+    cdk.deploy(told.append, product="personal_loan")
 
     assert told == ["credit-local-storage, 3 of 12 resources"]
 
@@ -80,7 +80,7 @@ def test_the_cdk_sees_the_local_cloud_and_no_account(
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "https://elsewhere.example")
     monkeypatch.setenv("https_proxy", "http://proxy.example")
     monkeypatch.setenv("NODE_OPTIONS", "--inspect")
-    a_cdk(checkout, "env > seen").deploy(lambda _: None)
+    a_cdk(checkout, "env > seen").deploy(lambda _: None, product="personal_loan")
 
     seen = dict(
         line.split("=", 1) for line in (checkout.root / "seen").read_text().splitlines() if line

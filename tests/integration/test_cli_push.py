@@ -51,7 +51,7 @@ class Bus:
 @pytest.fixture
 def bus(monkeypatch: pytest.MonkeyPatch) -> Bus:
     bus = Bus()
-    monkeypatch.setattr(main, "deployed", lambda: (bus, {"FeatureBus": "credit-local"}))
+    monkeypatch.setattr(main, "deployed", lambda _: (bus, {"FeatureBus": "credit-local"}))
     return bus
 
 

@@ -410,6 +410,12 @@ def test_a_default_needs_words_that_do_not_state_it_as_a_fact() -> None:
     ]
 
 
+def test_a_products_name_leaves_room_for_those_of_its_resources() -> None:
+    replace(PRODUCT, name="p" * 32)
+
+    assert faults_of(name="p" * 33) == ["name: names of its resources allow 32 characters"]
+
+
 @pytest.mark.parametrize("version", [0, 10_000, True, "2"])
 def test_a_views_version_has_four_digits(version: Any) -> None:
     (fault,) = faults_of_bureau(version=version)

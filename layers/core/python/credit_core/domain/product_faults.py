@@ -58,6 +58,8 @@ REQUEST_RESERVED = re.compile(
     r"|json_schema|parametrized_name|post_init|rebuild|validate(_json|_strings)?))\Z"
 )
 """Names of pydantic's BaseModel, which the schema of a request derives from."""
+LONGEST_PRODUCT_NAME = 32
+"""It is part of names of resources, of which Cognito's domain may have 63 characters."""
 MAXIMUM_BATCH_KEYS = 100
 """Keys in one BatchGetItem (AWS limit); a score reads one per view plus decision and pointer."""
 
@@ -76,6 +78,8 @@ def product_faults(product: CreditProduct) -> list[str]:
         },
     )
     check_name(check, product.name)
+    if check.sound("name") and len(product.name) > LONGEST_PRODUCT_NAME:
+        check.add("name", f"names of its resources allow {LONGEST_PRODUCT_NAME} characters")
     entities = check.members("entities", Entity, of="entities")
     views = check.members("feature_views", FeatureView, of="feature_views")
     requested = check.members("request_features", Feature, of="request_features")
