@@ -159,10 +159,21 @@ class PushAlarms(Construct):
         pager.page(
             "PushGivenUp",
             description="Pushed rows were given up and lie in the dead-letter queue. The pusher's "
-            "log says why; mend that, then start a message move task back to the push queue.",
+            "log says why; mend that, then start a message move task with the push queue as its "
+            "destination: without one SQS refuses what EventBridge could not deliver.",
             namespace="AWS/SQS",
             metric="ApproximateNumberOfMessagesVisible",
             dimensions={"QueueName": push.dead_letters.queue_name},
+            statistic="Maximum",
+        )
+        pager.page(
+            "PushUndecryptable",
+            description="EventBridge could not decrypt pushed rows: look at the data key and its "
+            "policy. Mend that, decrypt what lies in the queue (EventBridge User Guide, "
+            '"Decrypting events in dead-letter queues"), and send it again.',
+            namespace="AWS/SQS",
+            metric="ApproximateNumberOfMessagesVisible",
+            dimensions={"QueueName": push.undecryptable.queue_name},
             statistic="Maximum",
         )
         late = stage.push.late_after_seconds

@@ -61,26 +61,17 @@ class DataKey(Construct):
                 },
             )
         )
-        # EventBridge encrypts what lies on the bus of pushed rows, and in the queue behind it.
-        bus = stage.prefix
+        # EventBridge encrypts what lies on the bus of pushed rows, and in the queue behind it. It
+        # is held to this account alone: AWS does not say for certain which source it names to a
+        # queue's key, and a wrong condition would send each row to the dead letters.
         self.key.add_to_resource_policy(
             iam.PolicyStatement(
-                sid="EventBusOfThisStage",
+                sid="EventBusOfThisAccount",
                 principals=[iam.ServicePrincipal("events.amazonaws.com")],
                 # Source: EventBridge User Guide, "Authorizing EventBridge to use a customer
                 # managed key"; for the queue, SQS Developer Guide, "Key management".
                 actions=["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"],
                 resources=["*"],
-                conditions={
-                    "StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID},
-                    "ArnLike": {
-                        "aws:SourceArn": [
-                            Stack.of(self).format_arn(
-                                service="events", resource=resource, resource_name=name
-                            )
-                            for resource, name in (("event-bus", bus), ("rule", f"{bus}/*"))
-                        ]
-                    },
-                },
+                conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
             )
         )

@@ -11,6 +11,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from cdk_app.components.acknowledgements import acknowledge
 from cdk_app.components.service_function import ServiceFunction
 from credit_core.domain.feature_event import DETAIL_TYPE, pushed_prefix
 from credit_core.settings import PusherSettings
@@ -51,6 +52,20 @@ class FeaturePush(Construct):
                 queue=self.dead_letters, max_receive_count=stage.push.attempts
             ),
         )
+        self.undecryptable = sqs.Queue(
+            self,
+            "Undecryptable",
+            # What comes here EventBridge could not decrypt, and leaves encrypted; under the same
+            # key the queue could not be written just when it is needed.
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            retention_period=Duration.days(14),
+            removal_policy=stage.removal,
+        )
+        acknowledge(
+            self.undecryptable,
+            {"AwsSolutions-SQS3": "This is the queue for what could not be decrypted."},
+        )
         self.bus_name = self._bus(stage)
         function = self._pusher(stage, product, storage, layers)
         mapping = lambda_.EventSourceMapping(
@@ -81,15 +96,15 @@ class FeaturePush(Construct):
 
         The key's policy names the bus and its rules, see ``DataKey``.
         """
-        undelivered = {"arn": self.dead_letters.queue_arn}
         bus = events.CfnEventBus(
             self,
             "Bus",
             name=stage.prefix,
             description="Rows of features that can't wait for a file",
             kms_key_identifier=self._key.key_arn,
-            # What can't be decrypted.
-            dead_letter_config=events.CfnEventBus.DeadLetterConfigProperty(**undelivered),
+            dead_letter_config=events.CfnEventBus.DeadLetterConfigProperty(
+                arn=self.undecryptable.queue_arn
+            ),
         )
         rule = events.CfnRule(
             self,
@@ -101,14 +116,17 @@ class FeaturePush(Construct):
                 events.CfnRule.TargetProperty(
                     id="Queue",
                     arn=self.queue.queue_arn,
-                    dead_letter_config=events.CfnRule.DeadLetterConfigProperty(**undelivered),
+                    dead_letter_config=events.CfnRule.DeadLetterConfigProperty(
+                        arn=self.dead_letters.queue_arn
+                    ),
                 )
             ],
         )
         rule.add_resource_dependency(bus)
         for queue, senders in (
             (self.queue, [rule.attr_arn]),
-            (self.dead_letters, [rule.attr_arn, bus.attr_arn]),
+            (self.dead_letters, [rule.attr_arn]),
+            (self.undecryptable, [bus.attr_arn]),
         ):
             queue.add_to_resource_policy(
                 iam.PolicyStatement(

@@ -255,6 +255,15 @@ def test_the_newest_row_of_a_view_is_marked_and_never_falls_back() -> None:
     assert store.marks[key].event_timestamp == NOW - timedelta(hours=2)
 
 
+def test_the_mark_of_a_view_tells_no_features() -> None:
+    """Whoever may read it may read nobody's row; the end of a recency encodes the features."""
+    one, other = FakeStore(), FakeStore()
+    materialized([a_lake_row(inq_fi=1)], one)
+    materialized([a_lake_row(inq_fi=2)], other)
+
+    assert one.marks == other.marks
+
+
 def test_a_file_without_valid_rows_marks_nothing() -> None:
     store = FakeStore()
 

@@ -358,7 +358,11 @@ def test_a_wrong_category_is_a_fault(changes: dict[str, Any], fault: str) -> Non
         ({"when_stale": "refer"}, "when_stale: expected a Refer or a Defaults, not 'refer' (str)"),
         ({"when_stale": Refer}, "when_stale: expected a Refer or a Defaults, not the class Refer"),
         ({"when_missing": Defaults({"delinq_2yrs": 0})}, "when_missing.acc_now_delinq: state a"),
-        ({"name": "applications"}, "applications.name: the table of applications has it"),
+        (
+            {"name": "applications"},
+            "applications.name: the lake has a folder of its own named 'applications'",
+        ),
+        ({"name": "pushed"}, "pushed.name: the lake has a folder of its own named 'pushed'"),
         ({"features": list(BUREAU.features)}, "features: expected a tuple of Feature, not a list"),
         ({"features": PRODUCT.derived_features}, "it is derived; list it in derived_features"),
     ],

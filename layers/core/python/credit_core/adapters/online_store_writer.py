@@ -39,8 +39,10 @@ if TYPE_CHECKING:
 STATEMENTS_A_BATCH = 25
 """Limit of BatchExecuteStatement."""
 
-MOST_ROUNDS = 10
-"""Batches sent for one row at the most. Undisturbed it takes one or two."""
+MOST_ROUNDS = 30
+"""Batches sent for one row at the most. Undisturbed it takes one or two; twenty where the table
+is asked for twice what it gives, as a new one is by a first backfill.
+"""
 
 LONGEST_PAUSE_SECONDS = 2.0
 FIRST_PAUSE_SECONDS = 0.05

@@ -398,8 +398,8 @@ class FeatureView:
             },
         )
         check_name(check, self.name)
-        if same(self.name, "applications"):
-            check.add("name", "the table of applications has it")
+        if same(self.name, "applications") or same(self.name, "pushed"):
+            check.add("name", f"the lake has a folder of its own named {self.name!r}")
         if check.sound("ttl"):
             fault = whole_seconds(self.ttl, least=1, most=LONGEST_DURATION)
             if fault:

@@ -233,7 +233,9 @@ def write_newest(
         stale += counts.stale
         newest = max(filter(None, (newest, *batch)), key=attrgetter("recency"))
     if newest is not None:
-        mark = replace(newest, entity_key=newest_row_key(product, view), features={})
+        # Of the newest row the mark keeps the times alone: the end of a recency tells its features.
+        times = newest.recency.rpartition("/")[0] + "/"
+        mark = replace(newest, entity_key=newest_row_key(product, view), features={}, recency=times)
         store.write((mark,), ttl=view.ttl)
     return sent, WriteCounts(written, stale)
 
