@@ -56,7 +56,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         wait=time.sleep,
     )
     seconds = round(time.perf_counter() - started, 3)
-    log = logger.warning if done.refused or done.unsettled else logger.info
+    log = logger.warning if done.rejected or done.unsettled else logger.info
     log("pushed", duration_seconds=seconds, **asdict(done))
     return {"batchItemFailures": [{"itemIdentifier": id_} for id_, _ in done.unsettled]}
 

@@ -160,12 +160,14 @@ def test_store_training_set_and_reference_agree_at_every_instant(
     offsets = data.draw(
         st.lists(st.integers(-7_300_000, 100_000), min_size=1, max_size=4, unique=True)
     )
+    ttl_ms = {view.name: int(view.ttl_seconds * 1_000) for view in PRODUCT.feature_views}
     edges = {
         moment + step
-        for rows in found.values()
+        for name, rows in found.items()
         for row in rows
-        for moment in (row.event, row.created)
-        for step in (-1, 0)
+        # It comes to be known; it goes stale after one ttl, and missing after two.
+        for moment in (row.event, row.created, *(row.event + n * ttl_ms[name] for n in (1, 2)))
+        for step in (-1, 0, 1)
     }
     instants = [NOW + timedelta(milliseconds=offset) for offset in sorted({*offsets, *edges})]
 
@@ -176,3 +178,13 @@ def test_store_training_set_and_reference_agree_at_every_instant(
             expected = as_known(view, found[view.name], instant)
             assert trained[view.name][instant] == (expected or nulls(view)), (view.name, instant)
             assert in_the_store(view, found[view.name], instant) == expected, (view.name, instant)
+
+
+@pytest.mark.parametrize("number", [-1, 2**53])
+def test_an_application_with_an_integer_key_that_no_request_could_carry_is_left_out(
+    lake: duckdb.DuckDBPyConnection, number: int
+) -> None:
+    row = ("a-1", KEYS["person_id"], number, naive(NOW), naive(NOW), 1.0, 0)
+    fill(lake, PRODUCT.applications_table, [row])
+
+    assert lake.execute(SQL).fetchall() == []

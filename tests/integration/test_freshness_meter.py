@@ -87,7 +87,6 @@ def test_the_age_of_what_was_written_arrives_at_cloudwatch(meter: Meter) -> None
 
     assert ages["bureau"] == pytest.approx(86_400, abs=60)
     assert meter.published(Metric.FEATURE_AGE, "bureau") == pytest.approx([86_400], abs=60)
-    assert meter.published(Metric.FEATURE_AGE_SHARE, "bureau") == pytest.approx([1 / 30], abs=1e-3)
 
 
 def test_a_view_that_was_never_loaded_is_silent(meter: Meter) -> None:

@@ -37,7 +37,7 @@ def measured(
     return {view.view: view.age_seconds for view in found}, metrics.measurements
 
 
-def test_the_age_is_published_in_seconds_and_as_a_share_of_the_ttl() -> None:
+def test_the_age_is_published_in_seconds() -> None:
     ages, measurements = measured({"bureau": 6 * DAY, "region_market": 7 * DAY}, FakeMetrics())
 
     assert ages == {"bureau": 6 * 86_400, "region_market": 7 * 86_400}
@@ -46,9 +46,7 @@ def test_the_age_is_published_in_seconds_and_as_a_share_of_the_ttl() -> None:
         for measurement in measurements
     ] == [
         (Metric.FEATURE_AGE, 518_400, Unit.SECONDS, "bureau"),
-        (Metric.FEATURE_AGE_SHARE, pytest.approx(0.2), Unit.NONE, "bureau"),
         (Metric.FEATURE_AGE, 604_800, Unit.SECONDS, "region_market"),
-        (Metric.FEATURE_AGE_SHARE, pytest.approx(0.2), Unit.NONE, "region_market"),
     ]
     assert {measurement.dimensions["Product"] for measurement in measurements} == {"personal_loan"}
     assert {measurement.dimensions["Stage"] for measurement in measurements} == {"test"}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from credit_core.domain.online_store import CLOCK_SKEW, newest_row_key
+from credit_core.domain.online_store import CLOCK_SKEW, newest_row_key, tie_break
 from credit_core.domain.product import AdverseActionReason, DType, Feature
 from credit_core.errors import InvalidFeatureFileError
 from credit_core.ports import FilePart
@@ -32,6 +32,7 @@ from tests.feature_rows import (
     bureau_key,
     never,
 )
+from tests.histories import BALANCE, GRADE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from credit_core.domain.online_store import FeatureRow
-    from credit_core.domain.product import CreditProduct
+    from credit_core.domain.product import CreditProduct, Value
     from credit_core.ports import LakeRow, WriteCounts
 
 REGION = PRODUCT.view("region_market")
@@ -264,6 +265,31 @@ def test_the_mark_of_a_view_tells_no_features() -> None:
     assert one.marks == other.marks
 
 
+def test_of_the_rows_of_one_file_the_newest_is_marked() -> None:
+    """The store takes rows in the order of their entities, not of their events."""
+    store, hours = FakeStore(), (5, 2, 9)
+    rows = [
+        a_lake_row(place, applicant_id=f"applicant-{place}", event=NOW - timedelta(hours=ago))
+        for place, ago in enumerate(hours)
+    ]
+
+    materialized(rows, store)
+
+    assert store.marks[newest_row_key(PRODUCT, BUREAU)].event_timestamp == NOW - timedelta(hours=2)
+
+
+def test_of_rows_that_go_together_the_last_to_be_known_is_waited_for() -> None:
+    waits = list[float]()
+    rows = [
+        a_lake_row(place, applicant_id=f"applicant-{place}", created=NOW + timedelta(seconds=ahead))
+        for place, ahead in enumerate((10, 50, 0))
+    ]
+
+    materialized(rows, FakeStore(), wait=waits.append)
+
+    assert waits == [50.0]
+
+
 def test_a_file_without_valid_rows_marks_nothing() -> None:
     store = FakeStore()
 
@@ -286,17 +312,33 @@ def test_of_two_rows_of_one_instant_the_same_counts_whatever_their_order() -> No
     assert [row.features["delinq_2yrs"] for row in found] == [2, 2, 2, 2]
 
 
-def test_a_backfill_under_a_new_version_of_the_view_replaces_rows_of_the_same_instants() -> None:
+@pytest.mark.parametrize(("before", "after"), [(13, 14), (14, 13)])
+def test_a_backfill_under_a_new_version_of_the_view_replaces_rows_of_the_same_instants(
+    before: int, after: int
+) -> None:
     """Else a row of the old definition would stay, unreadable, until the next event."""
-    old = replace(BUREAU, features=BUREAU.features[:-1])
+    old = replace(BUREAU, features=BUREAU.features[:before], version=1)
+    new = replace(BUREAU, features=BUREAU.features[:after], version=2)
     store, row = FakeStore(), a_lake_row()
-    for view in (replace(old, version=1), replace(BUREAU, version=2), replace(old, version=1)):
+    for view in (old, new, old):
         product = replace(PRODUCT, feature_views=(view, REGION), derived_features=())
         values = row.values[: len(view.features)]
         materialized([row._replace(values=values)], store, product=product)
 
     (stored,) = store.rows.values()
-    assert list(stored.features) == [feature.name for feature in BUREAU.features]
+    assert list(stored.features) == [feature.name for feature in new.features]
+
+
+@pytest.mark.parametrize(
+    ("feature", "in_order"),
+    [(BALANCE, (None, -1.5, -0.5, 0.0, 2.5)), (GRADE, (None, "B", "C", "a"))],
+)
+def test_rows_of_equal_times_sort_by_value_and_null_is_least(
+    feature: Feature, in_order: Sequence[Value]
+) -> None:
+    texts = [tie_break([feature], {feature.name: value}) for value in in_order]
+
+    assert texts == sorted(texts)
 
 
 @pytest.mark.parametrize("value", ["heard of never", None])

@@ -68,7 +68,7 @@ def test_a_pushed_row_is_in_the_lake_and_in_the_store() -> None:
 
     done = pusher(a_detail(inq_fi=7))
 
-    assert (done.written, done.stale, done.refused, done.unsettled) == (1, 0, (), ())
+    assert (done.written, done.stale, done.rejected, done.unsettled) == (1, 0, (), ())
     assert pusher.store.rows[bureau_key("applicant-1")].features["inq_fi"] == 7
     ((key, row),) = pusher.lake.rows.items()
     assert key.startswith("personal_loan/features/bureau/pushed/2026-11-20/")
@@ -294,7 +294,7 @@ def test_no_row_whatever_breaks_the_pusher_or_shows_a_value(name: str, value: ob
     done = pusher(changed(a_household(), name, value), a_detail())
 
     assert done.unsettled == ()
-    assert done.written + done.stale + len(done.refused) == 2
+    assert done.written + done.stale + len(done.rejected) == 2
     assert len(pusher.lake.rows) == done.written
     for row in pusher.rejected.rows:
         said = json.dumps(row.faults)
@@ -308,7 +308,7 @@ def test_what_is_refused_is_noted_and_counted_and_not_tried_again() -> None:
 
     assert done.written == 1
     assert done.unsettled == ()
-    assert [event for event, _ in done.refused] == ["event-0", "event-2"]
+    assert [event for event, _ in done.rejected] == ["event-0", "event-2"]
     assert {row.entity_key for row in pusher.rejected.rows} == {bureau_key("applicant-1")}
     (counted,) = pusher.metrics.measurements
     assert (counted.metric, counted.value) == (Metric.REJECTED_PUSHES, 2)
@@ -326,7 +326,7 @@ def test_a_refusal_that_nobody_would_hear_of_comes_again() -> None:
         done = pusher(a_detail(inq_fi=-1), a_detail("applicant-2"))
 
         assert [message for message, _ in done.unsettled] == ["message-0"]
-        assert (done.written, done.refused) == (1, ())
+        assert (done.written, done.rejected) == (1, ())
 
 
 def test_a_file_that_the_lake_does_not_take_is_no_other_rows_trouble() -> None:

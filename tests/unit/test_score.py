@@ -80,8 +80,8 @@ def test_an_unknown_applicant_is_referred_and_the_model_is_not_asked() -> None:
         (timedelta(days=30, microseconds=1), "stale"),
         (timedelta(days=60), "stale"),
         (timedelta(days=60, microseconds=1), "missing"),
-        (timedelta(seconds=-299), "fresh"),
-        (timedelta(seconds=-301), "unreadable"),
+        (timedelta(seconds=-60), "fresh"),
+        (timedelta(seconds=-61), "unreadable"),
     ],
 )
 def test_a_view_is_fresh_up_to_its_time_to_live_and_no_longer(age: timedelta, status: str) -> None:

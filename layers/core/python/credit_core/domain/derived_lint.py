@@ -23,7 +23,6 @@ SHARES = (0.0, 1e-6, 1e-3, 0.01, 0.1, 0.3, 0.5, 0.8, 1.0)
 FULL_GRID_INPUTS = 3
 RANDOM_ROWS = 1_000
 ROWS_ALONE = 200
-EXAMPLES_NAMED = 2
 SAME = 1e-9
 """Relative difference below which two values count as equal when a direction is judged."""
 

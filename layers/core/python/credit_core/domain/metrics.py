@@ -18,9 +18,6 @@ class Metric(StrEnum):
     FEATURE_AGE = "FeatureAge"
     """Age of the newest event of a view."""
 
-    FEATURE_AGE_SHARE = "FeatureAgeShare"
-    """The same as a share of the view's time to live; 1 is when decisions stop to use it."""
-
     REJECTED_PUSHES = "RejectedPushes"
     """Pushed rows that the product definition does not allow."""
 
@@ -30,7 +27,6 @@ class Unit(StrEnum):
 
     SECONDS = "Seconds"
     COUNT = "Count"
-    NONE = "None"
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ def measure_freshness(
     metrics: Metrics,
     as_of: datetime,
 ) -> tuple[ViewFreshness, ...]:
-    """Publish the age of each view's newest event, in seconds and as a share of its ttl.
+    """Publish the age of each view's newest event.
 
     A view without one gets no figure, because never is no age: any number in its place would
     be a wrong one in each graph and average. The alarm takes a missing figure for a breach, which
@@ -55,10 +55,14 @@ def measure_freshness(
         for view in product.feature_views
     )
     measurements = [
-        measurement
+        Measurement(
+            Metric.FEATURE_AGE,
+            freshness.age_seconds,
+            Unit.SECONDS,
+            dimensions(stage=stage, product=product.name, view=freshness.view),
+        )
         for freshness in found
         if freshness.age_seconds is not None
-        for measurement in _measurements(product, freshness, freshness.age_seconds, stage=stage)
     ]
     if measurements:
         metrics.publish(measurements, at=as_of)
@@ -68,15 +72,3 @@ def measure_freshness(
 def _age_seconds(event: datetime | None, as_of: datetime) -> float | None:
     # Clocks differ: an event of this moment may seem to lie a little ahead.
     return None if event is None else max(0.0, (as_of - event).total_seconds())
-
-
-def _measurements(
-    product: CreditProduct, freshness: ViewFreshness, age_seconds: float, *, stage: str
-) -> tuple[Measurement, Measurement]:
-    named = dimensions(stage=stage, product=product.name, view=freshness.view)
-    return (
-        Measurement(Metric.FEATURE_AGE, age_seconds, Unit.SECONDS, named),
-        Measurement(
-            Metric.FEATURE_AGE_SHARE, age_seconds / freshness.ttl_seconds, Unit.NONE, named
-        ),
-    )

@@ -66,13 +66,13 @@ class ValidEvent:
 class Pushed:
     """What became of pushed rows; each is counted once.
 
-    ``refused`` are the event ids of noted rows with their faults. ``unsettled`` are the message
+    ``rejected`` are the event ids of noted rows with their faults. ``unsettled`` are the message
     ids of rows, valid or not, that a store did not take, with the reason: push them again.
     """
 
     written: int
     stale: int
-    refused: tuple[tuple[str, tuple[str, ...]], ...]
+    rejected: tuple[tuple[str, tuple[str, ...]], ...]
     unsettled: tuple[tuple[str, str], ...]
 
 
@@ -141,8 +141,8 @@ def push(
             written += counts.written
             stale += counts.stale + len(rows) - sent
         now = max(now, *(found.known_from for _, found in pairs))
-    refused = tuple((event.event_id, found.faults) for event, found in noted)
-    return Pushed(written, stale, refused, tuple(unsettled))
+    told = tuple((event.event_id, found.faults) for event, found in noted)
+    return Pushed(written, stale, told, tuple(unsettled))
 
 
 def _written_together(

@@ -21,6 +21,7 @@ from credit_core.domain.decision import (
 )
 from credit_core.domain.feature_matrix import feature_matrix
 from credit_core.domain.online_store import (
+    CLOCK_SKEW,
     entity_key,
     keyed_hash,
     row_from_stored,
@@ -54,9 +55,6 @@ if TYPE_CHECKING:
     from credit_core.domain.online_store import FeatureRow
     from credit_core.domain.product import CreditProduct, FeatureView, Value
     from credit_core.ports import ChampionSource, DecisionStore, LoadedModel, Readout, Timer
-
-CLOCK_SKEW_SECONDS = 300.0
-"""How far in the future an event may lie before its row is taken to be broken."""
 
 LARGEST_EFFICIENCY_ERROR = 1e-2
 """In log-odds. Above it the contributions are no account of this decision."""
@@ -266,7 +264,7 @@ def serve_view(view: FeatureView, key: str, readout: Readout, *, as_of: datetime
 def serve_row(view: FeatureView, row: FeatureRow, *, as_of: datetime) -> ServedView:
     """Return what a readable row is worth at an instant."""
     age_seconds = (as_of - row.event_timestamp).total_seconds()
-    if age_seconds < -CLOCK_SKEW_SECONDS:
+    if age_seconds < -CLOCK_SKEW.total_seconds():
         return ServedView(FeatureStatus.UNREADABLE, row, age_seconds)
     if age_seconds > RETENTION_TTLS * view.ttl_seconds:
         # DynamoDB deletes expired items days late; training does not see them, nor does a score.

@@ -1,0 +1,51 @@
+"""A lake in a folder, read as Athena would read it wherever the machine stands."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from credit_cli.sample import write_sample
+from credit_core.adapters.local_lake import LocalLake
+from tests.builders import PRODUCT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+ZONED = """
+COPY (SELECT * REPLACE (
+    event_timestamp AT TIME ZONE 'UTC' AS event_timestamp,
+    created_timestamp AT TIME ZONE 'UTC' AS created_timestamp
+) FROM '{0}') TO '{0}.zoned' (FORMAT parquet)
+"""
+
+
+def rows_of(path: Path) -> list[tuple[Any, ...]]:
+    return duckdb.execute(f"FROM '{path}'").fetchall()
+
+
+def test_timestamps_with_a_zone_count_as_what_they_are_in_utc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a laptop in Tokyo as well; Athena works in UTC."""
+    lake = tmp_path / "lake"
+    files = write_sample(lake, last_day=date(2026, 11, 21), product=PRODUCT)
+    LocalLake(PRODUCT, lake).write_training_set(tmp_path / "plain.parquet")
+    for path in files:
+        duckdb.execute(ZONED.format(path))
+        path.with_name(f"{path.name}.zoned").replace(path)
+    connect = duckdb.connect
+
+    def in_tokyo(*arguments: Any, **named: Any) -> duckdb.DuckDBPyConnection:
+        connection = connect(*arguments, **named)
+        connection.execute("SET TimeZone = 'Asia/Tokyo'")
+        return connection
+
+    monkeypatch.setattr(duckdb, "connect", in_tokyo)
+    LocalLake(PRODUCT, lake).write_training_set(tmp_path / "zoned.parquet")
+
+    assert rows_of(tmp_path / "zoned.parquet") == rows_of(tmp_path / "plain.parquet")
