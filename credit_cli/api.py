@@ -185,3 +185,14 @@ def problem_text(document: Mapping[str, Any]) -> str:
         return f"{title}: {words}"
     detail = document.get("detail")
     return f"{title}: {detail}" if detail else str(title)
+
+
+def curl(api_url: str) -> str:
+    """Return the command that asks for the example's decision."""
+    proxied = "http" in urllib.request.getproxies() and not urllib.request.proxy_bypass("127.0.0.1")
+    return (
+        f"curl --silent {"--noproxy '*' " if proxied else ''}{api_url}{DECISIONS_PATH} \\\n"
+        '  --header "Authorization: Bearer $(.venv/bin/credit token)" \\\n'
+        "  --header 'Content-Type: application/json' \\\n"
+        "  --data @examples/application.json"
+    )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +9,7 @@ import typer
 
 from credit_cli.errors import CliError, UsageError
 from credit_cli.known_product import known_product
-from credit_cli.progress import Progress
+from credit_cli.terminal import Json, interruptible_queries, print_json, progress_for, say
 
 if TYPE_CHECKING:
     from credit_core.adapters.local_lake import WrittenTrainingSet
@@ -57,9 +55,7 @@ def build(
         Path | None,
         typer.Option(help="Folder for temporary files; else the system's.", show_default=False),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object for machines.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Build the training set by the very query that Athena runs.
 
@@ -73,23 +69,20 @@ def build(
     chosen = known_product(product)
     target = out or Path(f"{product}-training-set.parquet")
     require_usable(chosen, data, target, scratch, force=force, memory_mb=memory)
-    with Progress(sys.stderr if as_json else sys.stdout).step("Training set") as step:
+    with progress_for(as_json=as_json).step("Training set") as step:
         lake = LocalLake(chosen, data, memory_mb=memory, scratch=scratch, progress=step.update)
         try:
-            written = lake.write_training_set(target)
+            with interruptible_queries():
+                written = lake.write_training_set(target)
         except CreditScoringError as error:
             raise CliError(str(error), hint=hint_for(error)) from None
-        except RuntimeError as error:
-            if "interrupted" in str(error).lower():  # how DuckDB passes Ctrl-C on
-                raise KeyboardInterrupt from error
-            raise
         step.result = f"{written.rows:,} rows in {target}"
     if as_json:
         seconds = round(step.seconds, 1)
-        typer.echo(json.dumps(summary(chosen, written, target, seconds=seconds), indent=2))
+        print_json(summary(chosen, written, target, seconds=seconds))
         return
     for line in lines(written):
-        typer.echo(line)
+        say(line)
 
 
 def require_usable(

@@ -103,12 +103,13 @@ def run_demo(checkout: Checkout, progress: Progress, *, port: int, retrain: bool
     """Run every step and return what came out.
 
     Raises:
+        InvalidProductError: The product's definition is broken.
         CliError: A step failed.
     """
     application = read_example(checkout)
-    deployment = bring_up(checkout, progress, port=port, product=DEFAULT_PRODUCT)
-    aws = LocalAws(deployment.endpoint_url)
     product = known_product(DEFAULT_PRODUCT)
+    deployment = bring_up(checkout, progress, port=port, product=product.name)
+    aws = LocalAws(deployment.endpoint_url)
     with progress.step("Sample in the lake") as step:
         sample = load_sample(
             aws,

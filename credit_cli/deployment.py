@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from credit_cli.aws import ACCOUNT, LocalAws, cdk_environment
-from credit_cli.errors import DeploymentError
-from credit_cli.local_cloud import REGION
+from credit_cli.checkout import Checkout
+from credit_cli.errors import DeploymentError, UnreachableError
+from credit_cli.known_product import DEFAULT_PRODUCT
+from credit_cli.local_cloud import REGION, LocalCloud
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from mypy_boto3_cloudformation import CloudFormationClient
-
-    from credit_cli.checkout import Checkout
 
 STAGE = "local"
 STACKS = ("storage", "scoring", "materialization", "retraining", "operations")
@@ -244,3 +244,22 @@ RESOURCES = {
     "latency_alarm": "LatencyAlarm",
 }
 """Keys of `credit local status --json` and the stack outputs they show."""
+
+
+def deployed(product: str) -> tuple[LocalAws, Deployment]:
+    """Return the running local cloud and what is deployed on it of a product.
+
+    Raises:
+        UnreachableError: It is not running, or nothing is deployed.
+    """
+    running = LocalCloud(Checkout()).require_running()
+    aws = LocalAws(running.endpoint_url)
+    deployment = Deployment.read(aws, product)
+    if deployment is None:
+        raise UnreachableError(
+            f"nothing of {product} is deployed on the local cloud",
+            hint="run: make demo"
+            if product == DEFAULT_PRODUCT
+            else f"run: credit local up --product {product}",
+        )
+    return aws, deployment

@@ -17,6 +17,11 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 failed, 2 used wrongly, 3 refused by the API, 4 not running or"
+    " unreachable."
+)
+
 
 class ExitCode(IntEnum):
     """How `credit` ends; scripts may rely on it."""

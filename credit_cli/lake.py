@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from credit_cli.sample import write_sample
+from credit_cli.terminal import interruptible_queries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,12 +54,8 @@ def load_sample(
     """
     s3: S3Client = aws.client("s3")
     progress("writing Parquet")
-    try:
+    with interruptible_queries():
         paths = write_sample(scratch, last_day=last_day, product=product)
-    except RuntimeError as error:
-        if "interrupted" in str(error).lower():  # how DuckDB passes Ctrl-C on
-            raise KeyboardInterrupt from error
-        raise
     there = {
         entry["Key"]: entry["ETag"].strip('"')
         for page in s3.get_paginator("list_objects_v2").paginate(

@@ -34,7 +34,8 @@ def execution_input(product: str, *, prefix: str | None, sweep: bool) -> dict[st
     """Return the state machine's input for what a person asked for.
 
     Raises:
-        UsageError: There is no such product, it has no such prefix, or both ways were asked for.
+        UsageError: The product has no such prefix, or both ways were asked for.
+        InvalidProductError: There is no such product, or its definition is broken.
     """
     root = feature_prefix(known_product(product))
     if sweep:

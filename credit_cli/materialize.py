@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
-from credit_cli.known_product import DEFAULT_PRODUCT, Deployed
+from credit_cli.deployment import deployed
+from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct
+from credit_cli.terminal import Json, print_json, progress_for, say
 
 
 def materialize(
     *,
-    product: Deployed = DEFAULT_PRODUCT,
+    product: DeployedProduct = DEFAULT_PRODUCT,
     prefix: Annotated[
         str | None,
         typer.Option(
@@ -21,9 +23,7 @@ def materialize(
     sweep: Annotated[
         bool, typer.Option("--sweep", help="Only files that came since the last sweep.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object for machines.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Bring feature files of the lake into the online store.
 
@@ -33,12 +33,6 @@ def materialize(
     Exit codes: 0 done, 1 failed, 2 used wrongly, 4 not running or unreachable.
     """
     from credit_cli import materialization  # noqa: PLC0415 (NumPy takes its time)
-    from credit_cli.main import (  # noqa: PLC0415 (it imports this module)
-        deployed,
-        print_json,
-        progress_for,
-        say,
-    )
 
     asked = materialization.execution_input(product, prefix=prefix, sweep=sweep)
     aws, deployment = deployed(product)

@@ -76,20 +76,6 @@ def wait_for(
     raise PipelineError(f"{name} is not done after {LIMIT_SECONDS / 60:.0f} minutes", hint=hint)
 
 
-def output_of_latest(aws: LocalAws, state_machine: str) -> dict[str, Any] | None:
-    """Return the output of the latest execution if that succeeded, else None: try it again."""
-    stepfunctions: SFNClient = aws.client("stepfunctions")
-    executions = stepfunctions.list_executions(stateMachineArn=state_machine)["executions"]
-    if not executions:
-        return None
-    latest = max(executions, key=lambda execution: execution["startDate"])
-    if latest["status"] != "SUCCEEDED":
-        return None
-    found = stepfunctions.describe_execution(executionArn=latest["executionArn"])
-    output = json.loads(found.get("output", "{}"))
-    return output if isinstance(output, dict) else None
-
-
 def state_under_way(stepfunctions: SFNClient, execution: str) -> str:
     """Return the state that an execution entered last, and how far a Distributed Map has got."""
     events = stepfunctions.get_execution_history(

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
-from credit_cli.products import Section
+from credit_cli.product_sections import Section
 from credit_core.domain.application import APPLICATION_ID_PATTERN, ApplicationReader
 from credit_core.domain.findings import Severity
 from credit_core.domain.lake_tables import lake_tables
@@ -118,6 +118,7 @@ def check_document(product: CreditProduct, findings: Sequence[Finding]) -> dict[
 def _view_document(view: FeatureView) -> dict[str, Any]:
     return {
         "entity": view.entity.name,
+        "version": view.version,
         "ttl_seconds": view.ttl_seconds,
         "when_missing": view.substitutes(view.when_missing) or "refer",
         "when_stale": view.substitutes(view.when_stale) or "refer",
@@ -175,7 +176,8 @@ def _definition(product: CreditProduct) -> Iterator[str]:
     yield from _features(product.request_features)
     for view in product.feature_views:
         yield ""
-        yield from _wrapped(f"Feature view {view.name}: {view.description}", indent=0)
+        heading = f"Feature view {view.name}, version {view.version}: {view.description}"
+        yield from _wrapped(heading, indent=0)
         yield (
             f"  of {view.entity.name} ({', '.join(view.entity.key_names)});"
             f" fresh up to {_length(view.ttl)}, then stale, missing after"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from credit_cli.errors import ExitCode
+from credit_cli.product_sections import Section  # noqa: TC001 (Typer reads annotations at run time)
+from credit_cli.terminal import Json, print_json, say
 
 if TYPE_CHECKING:
     from credit_core.errors import InvalidProductError
@@ -20,21 +20,6 @@ products = typer.Typer(
 )
 
 
-class Section(StrEnum):
-    """Parts of what `credit products check` prints."""
-
-    DEFINITION = "definition"
-    SCHEMA = "schema"
-    TABLES = "tables"
-    SQL = "sql"
-    INPUTS = "inputs"
-    POLICY = "policy"
-    LINT = "lint"
-
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
-
-
 @products.command("list")
 def list_products(*, as_json: Json = False) -> None:
     """List the products with their views, and whether they are sound."""
@@ -42,10 +27,10 @@ def list_products(*, as_json: Json = False) -> None:
 
     listed = listed_products()
     if as_json:
-        typer.echo(json.dumps({"products": listed}, indent=2))
+        print_json({"products": listed})
         return
     for line in product_list_lines(listed):
-        typer.echo(line)
+        say(line)
 
 
 @products.command()
@@ -81,10 +66,10 @@ def check(
     if as_json:
         document: dict[str, Any] = check_document(product, findings)
         kept = {"name", "sound", *(show or document)}
-        typer.echo(json.dumps({key: document[key] for key in document if key in kept}, indent=2))
+        print_json({key: document[key] for key in document if key in kept})
     else:
         for line in check_lines(product, findings, show):
-            typer.echo(line)
+            say(line)
     if any(finding.severity is Severity.ERROR for finding in findings):
         raise typer.Exit(ExitCode.FAILED)
 
@@ -92,8 +77,7 @@ def check(
 def show_faults(error: InvalidProductError, *, as_json: bool) -> None:
     """Print what is wrong with a definition."""
     if as_json:
-        document = {"name": error.product, "sound": False, "faults": list(error.faults)}
-        typer.echo(json.dumps(document, indent=2))
+        print_json({"name": error.product, "sound": False, "faults": list(error.faults)})
         return
     count = len(error.faults)
     typer.echo(

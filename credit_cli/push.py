@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from credit_cli.deployment import deployed
 from credit_cli.errors import CliError, UsageError
-from credit_cli.known_product import DEFAULT_PRODUCT, Deployed, known_product
+from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct, known_product
+from credit_cli.terminal import Json, print_json, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,10 +49,8 @@ def push(
         typer.Argument(help="A row as a JSON object, or several, one a line; - is standard input."),
     ],
     *,
-    product: Deployed = DEFAULT_PRODUCT,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object for machines.")
-    ] = False,
+    product: DeployedProduct = DEFAULT_PRODUCT,
+    as_json: Json = False,
 ) -> None:
     """Send rows of features to the event bus, for what can't wait for a file.
 
@@ -58,8 +58,6 @@ def push(
 
     Exit codes: 0 sent, 1 failed, 2 used wrongly or a row refused, 4 not running or unreachable.
     """
-    from credit_cli.main import deployed, print_json, say  # noqa: PLC0415 (it imports this module)
-
     rows = list(read_rows(file))
     require_valid(known_product(product), rows, as_of=datetime.now(UTC))
     aws, deployment = deployed(product)
@@ -79,7 +77,7 @@ def read_rows(file: str) -> Iterator[Row]:
     Raises:
         UsageError: The file can't be read, or holds something else.
     """
-    from credit_core.domain.application import strict_json_object  # noqa: PLC0415 (as above)
+    from credit_core.domain.application import strict_json_object  # noqa: PLC0415 (NumPy takes its time)
     from credit_core.errors import InvalidApplicationError  # noqa: PLC0415 (as above)
 
     try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path  # noqa: TC003 (Typer reads annotations at run time)
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from credit_cli.known_product import DEFAULT_PRODUCT, known_product
-from credit_cli.progress import Progress
+from credit_cli.terminal import Json, print_json, progress_for, say
 
 if TYPE_CHECKING:
     from datetime import date
@@ -99,9 +97,7 @@ def generate(
             show_default=False,
         ),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object for machines.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Write a synthetic book: the lake of a product, and the truth about it aside."""
     from credit_cli.book.deliveries import Shares  # noqa: PLC0415 (NumPy takes its time)
@@ -132,15 +128,15 @@ def generate(
     plan.check()
     require_empty(out)
     started = time.monotonic()
-    with Progress(sys.stderr if as_json else sys.stdout).step("Synthetic book") as step:
+    with progress_for(as_json=as_json).step("Synthetic book") as step:
         book = write_book(out, plan, progress=step.update)
         step.result = f"{sum(book.rows.values()):,} rows, {book.files} Parquet files in {out}"
     if as_json:
-        document = summary(plan, book, out) | {"seconds": round(time.monotonic() - started, 1)}
-        typer.echo(json.dumps(document, indent=2))
+        seconds = round(time.monotonic() - started, 1)
+        print_json(summary(plan, book, out) | {"seconds": seconds})
         return
     for line in lines(plan, book, out):
-        typer.echo(line)
+        say(line)
 
 
 def summary(plan: BookPlan, book: WrittenBook, out: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Errors of the machine, of AWS clients and of Typer, in this command's own words."""
+"""Errors of products, the machine, AWS clients and Typer, in this command's own words."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as AwsConnectionError
 
 from credit_cli.errors import CliError, UnreachableError, UsageError
+from credit_core.errors import InvalidProductError
 
 SEE_LOG = "its log: .local/cloud.log"
 
@@ -20,6 +21,8 @@ def translated(error: Exception) -> CliError | None:
         known = error
     elif spoken is not None:  # Typer's; its base class has no public name
         known = UsageError(spoken(), hint="see: credit --help")
+    elif isinstance(error, InvalidProductError):
+        known = _of_product(error)
     elif isinstance(error, AwsConnectionError | HTTPClientError):
         known = UnreachableError("the local cloud does not answer", hint=SEE_LOG)
     elif isinstance(error, ClientError | BotoCoreError):
@@ -27,6 +30,13 @@ def translated(error: Exception) -> CliError | None:
     elif isinstance(error, OSError):
         known = _of_machine(error)
     return known
+
+
+def _of_product(error: InvalidProductError) -> CliError:
+    from credit_core.domain.product import product_names  # noqa: PLC0415 (NumPy takes its time)
+
+    hint = f"products: {', '.join(product_names())}"
+    return UsageError(" ".join(str(error).split()), hint=hint)
 
 
 def _of_machine(error: OSError) -> CliError:

@@ -6,7 +6,7 @@ words what must be served at an instant; store and SQL are compared with it.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hypothesis import strategies as st
@@ -25,14 +25,14 @@ from credit_core.domain.product import (
     Label,
     Policy,
 )
-from tests.builders import NOW
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
     from credit_core.domain.product import Value
 
+NOW = datetime(2025, 11, 20, 12, tzinfo=UTC)
+"""In the past by days at least: what is delivered in the future is not trained on."""
 REASON = AdverseActionReason(code="R", text="A reason", text_if_unknown="It is not known")
 COUNT = Feature(
     name="late_payments",

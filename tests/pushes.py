@@ -199,5 +199,5 @@ class APusher:
 
     def faults(self, detail: object) -> tuple[str, ...]:
         """Push one row that must be refused; return its faults."""
-        ((_, faults),) = self(detail).refused
+        ((_, faults),) = self(detail).rejected
         return faults

@@ -9,6 +9,7 @@ import numpy as np
 
 from credit_cli.book.values import undeclared
 from credit_cli.errors import CliError
+from credit_cli.terminal import interruptible_queries
 from credit_core.domain.product import DType
 
 if TYPE_CHECKING:
@@ -64,18 +65,15 @@ class ParquetWriter:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._connection.register("arrays", dict(columns))
         try:
-            self._connection.execute(
-                f"COPY (SELECT {selected} FROM arrays) TO '{target}'"  # noqa: S608 (checked names)
-                f" (FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
-            )
+            with interruptible_queries():
+                self._connection.execute(
+                    f"COPY (SELECT {selected} FROM arrays) TO '{target}'"  # noqa: S608 (checked names)
+                    f" (FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
+                )
         except duckdb.IOException as error:
             raise CliError(
                 f"{path.name} could not be written: {' '.join(str(error).split())}"
             ) from (None)
-        except RuntimeError as error:
-            if "interrupted" in str(error).lower():  # how DuckDB passes Ctrl-C on
-                raise KeyboardInterrupt from error
-            raise
         finally:
             self._connection.unregister("arrays")
 

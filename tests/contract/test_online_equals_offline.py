@@ -20,9 +20,9 @@ from credit_core.domain.product import DType, KeyType
 from credit_core.ports import FilePart, LakeRow, Readout, StoredFeatures
 from credit_core.use_cases.materialize import materialize
 from credit_core.use_cases.score import serve_view
-from tests.builders import NOW, SECRET
+from tests.builders import SECRET
 from tests.feature_rows import FakeLake, FakeRejectedRows, FakeStore
-from tests.histories import ACCOUNTS, AREAS, KEYS, PRODUCT, Recorded, as_known, histories
+from tests.histories import ACCOUNTS, AREAS, KEYS, NOW, PRODUCT, Recorded, as_known, histories
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

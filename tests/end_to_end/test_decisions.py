@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from credit_cli.api import request_token
+from credit_cli.api import curl, request_token
 from credit_cli.checkout import Checkout
-from credit_cli.main import curl
 from credit_core.domain.online_store import entity_key
 from credit_core.domain.product import load_product
 

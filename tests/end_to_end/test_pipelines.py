@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ from credit_cli.champion import find_champion
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_stepfunctions import SFNClient
 
     from credit_cli.aws import LocalAws
     from credit_cli.deployment import Deployment
@@ -62,8 +64,13 @@ def test_the_champions_quality_is_stated_with_intervals(
 def test_the_retraining_says_what_it_promoted(
     aws: LocalAws, deployment: Deployment, demo: dict[str, Any]
 ) -> None:
-    output = pipelines.output_of_latest(aws, deployment["RetrainingStateMachine"])
+    stepfunctions: SFNClient = aws.client("stepfunctions")
+    executions = stepfunctions.list_executions(
+        stateMachineArn=deployment["RetrainingStateMachine"]
+    )["executions"]
+    latest = max(executions, key=lambda execution: execution["startDate"])
+    described = stepfunctions.describe_execution(executionArn=latest["executionArn"])
+    output = json.loads(described["output"])
 
-    assert output is not None
     assert output["version"] == output["champion"] == demo["champion"]["version"]
     assert {"value", "low", "high"} <= set(output["auc"])

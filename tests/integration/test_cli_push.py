@@ -51,7 +51,7 @@ class Bus:
 @pytest.fixture
 def bus(monkeypatch: pytest.MonkeyPatch) -> Bus:
     bus = Bus()
-    monkeypatch.setattr(main, "deployed", lambda _: (bus, {"FeatureBus": "credit-local"}))
+    monkeypatch.setattr(credit_push, "deployed", lambda _: (bus, {"FeatureBus": "credit-local"}))
     return bus
 
 

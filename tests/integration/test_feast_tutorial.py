@@ -64,6 +64,8 @@ if TYPE_CHECKING:
 
 PRODUCT = load_product("feast_tutorial")
 ZIPCODES, HISTORIES = PRODUCT.view("zipcode_features"), PRODUCT.view("credit_history")
+WHEN_THE_LOANS_END = datetime(2021, 8, 26, tzinfo=UTC)
+"""When the tables are materialized: later, the credit histories would be past their retention."""
 ZIPCODE_FILE = view_key(PRODUCT, ZIPCODES.name, "zipcode_table")
 HISTORY_FILE = view_key(PRODUCT, HISTORIES.name, "credit_history")
 LOAN_FILE = f"{PRODUCT.applications_prefix}loan_table.parquet"
@@ -186,7 +188,7 @@ class Service:
                 store=store,
                 rejected_rows=S3RejectedRows(self._s3, self._results, run_id="run-1"),
                 secret=SECRET,
-                as_of=NOW,
+                as_of=WHEN_THE_LOANS_END,
                 wait=never,
             )
             for key in (ZIPCODE_FILE, HISTORY_FILE)

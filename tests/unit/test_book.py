@@ -159,7 +159,7 @@ CARDS = CreditProduct(
 )
 
 PRODUCTS = pytest.mark.parametrize("product", [PRODUCT, CARDS], ids=lambda each: str(each.name))
-END = date(2026, 6, 30)
+END = date(2024, 6, 30)
 MUCH_WRONG = Shares(late=0.3, corrected=0.3, missing=0.2, duplicated=0.2, rejected=0.1)
 ALL_RIGHT = Shares(late=0, corrected=0, missing=0, duplicated=0)
 
@@ -547,7 +547,7 @@ def test_log_odds_are_the_terms_of_the_model_on_what_was_known(
     concept_drift: float, book: Shelf
 ) -> None:
     """Put together anew, from the files alone."""
-    written = book(a_plan(concept_drift=concept_drift, drift_from=date(2026, 3, 1)))
+    written = book(a_plan(concept_drift=concept_drift, drift_from=date(2024, 3, 1)))
     features = {feature.name: feature for feature in CARDS.base_features}
     names = list(features)
     terms = written.rows(
@@ -557,7 +557,7 @@ def test_log_odds_are_the_terms_of_the_model_on_what_was_known(
         first: float(str(weight)) for kind, first, *_, weight, _ in terms if kind == "number"
     }
     applications = written.rows(
-        f"""SELECT log_odds, known.event_timestamp >= DATE '2026-03-01', {", ".join(names)}
+        f"""SELECT log_odds, known.event_timestamp >= DATE '2024-03-01', {", ".join(names)}
         FROM known JOIN truth USING (application_id)"""
     )
 
@@ -638,7 +638,7 @@ def stability_index(before: NDArray[np.float64], after: NDArray[np.float64]) -> 
 
 def stability_indices(book: Book) -> dict[str, float]:
     """Return the index of each applicant's number between both halves of the book."""
-    middle = "TIMESTAMP '2026-03-01 00:00:00'"
+    middle = "TIMESTAMP '2024-03-01 00:00:00'"
     numbers = {PRODUCT.applications_table: PRODUCT.request_features}
     numbers |= {PRODUCT.view_table(PRODUCT.view("bureau")): PRODUCT.view("bureau").features}
     return {
@@ -663,13 +663,13 @@ def test_without_drift_the_book_is_stationary(book: Shelf) -> None:
     assert max(stability_indices(written).values()) < 0.02
     before, after = written.rows(
         """SELECT avg(probability_of_default), stddev(probability_of_default) / sqrt(count(*))
-        FROM truth GROUP BY event_timestamp >= DATE '2026-03-01' ORDER BY ALL"""
+        FROM truth GROUP BY event_timestamp >= DATE '2024-03-01' ORDER BY ALL"""
     )
     assert abs(float(before[0]) - float(after[0])) < 0.01  # type: ignore[arg-type]
 
 
 def test_with_drift_the_index_rises_on_the_drifted_features_and_no_other(book: Shelf) -> None:
-    plan = a_plan(PRODUCT, applicants=4_000, drift=1.0, drift_from=date(2026, 3, 1))
+    plan = a_plan(PRODUCT, applicants=4_000, drift=1.0, drift_from=date(2024, 3, 1))
     written = book(plan)
     indices = stability_indices(written)
     drifted = set(written.written.drifted) & indices.keys()
@@ -680,7 +680,7 @@ def test_with_drift_the_index_rises_on_the_drifted_features_and_no_other(book: S
     before, after = (
         written.number(
             "SELECT avg(probability_of_default) FROM truth"
-            f" WHERE event_timestamp {side} DATE '2026-03-01'"
+            f" WHERE event_timestamp {side} DATE '2024-03-01'"
         )
         for side in ("<", ">=")
     )
@@ -697,7 +697,7 @@ def test_a_drift_of_the_concept_moves_no_feature(book: Shelf) -> None:
     moved = changed.number(
         f"""SELECT avg((abs(a.log_odds - b.log_odds) > 0.05)::INT)
         FROM truth AS a JOIN '{still.folder}/truth/applications/*.parquet' AS b
-            USING (application_id) WHERE a.event_timestamp >= DATE '2026-04-01'"""
+            USING (application_id) WHERE a.event_timestamp >= DATE '2024-04-01'"""
     )
     assert moved > 0.8
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from credit_cli import main
+from credit_cli import deployment, local_commands, main
+from credit_cli.api import curl
 from credit_cli.checkout import Checkout
+from credit_core.errors import InvalidProductError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,14 +21,15 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test of this file sees the local cloud of the checkout it runs in."""
-    monkeypatch.setattr(main, "Checkout", lambda: Checkout(tmp_path))
+    for module in (deployment, local_commands):
+        monkeypatch.setattr(module, "Checkout", lambda: Checkout(tmp_path))
 
 
 def fail_with(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> NoReturn:
         raise error
 
-    monkeypatch.setattr(main, "status_document", fail)
+    monkeypatch.setattr(local_commands, "status_document", fail)
 
 
 def test_a_cloud_that_is_not_running_is_exit_code_4_and_still_json(
@@ -98,9 +101,14 @@ def test_without_a_command_the_help_is_shown(capsys: pytest.CaptureFixture[str])
             1,
             "error: the local cloud refused a call: An error occurred (Throttled)",
         ),
+        (
+            InvalidProductError("auto_loan", ["title: expected\na line"]),
+            2,
+            "error: product 'auto_loan' has 1 fault(s): title: expected a line\n  products: ",
+        ),
     ],
 )
-def test_faults_of_the_machine_are_said_without_a_traceback(
+def test_known_faults_are_said_without_a_traceback(
     error: Exception,
     code: int,
     message: str,
@@ -123,23 +131,23 @@ def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         main.run(["--debug", "local", "status"])
 
 
-def test_an_interruption_says_how_to_go_on(
+def test_an_interruption_says_no_more_than_is_true_of_every_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupt(*_: object) -> NoReturn:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(main, "status_document", interrupt)
+    monkeypatch.setattr(local_commands, "status_document", interrupt)
 
     assert main.run(["local", "status"]) == 130
 
-    assert capsys.readouterr().err.strip() == "error: interrupted; run it again to go on"
+    assert capsys.readouterr().err.strip() == "error: interrupted; it can be run again"
 
 
 def test_the_printed_curl_steps_around_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    assert "--noproxy" not in main.curl("http://127.0.0.1:4566/x")
+    assert "--noproxy" not in curl("http://127.0.0.1:4566/x")
 
     monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
-    assert "--noproxy '*'" in main.curl("http://127.0.0.1:4566/x")
+    assert "--noproxy '*'" in curl("http://127.0.0.1:4566/x")

@@ -145,6 +145,17 @@ def test_what_no_good_run_has_taken_is_materialized_now(
     assert len(services.executions) == 2
 
 
+def test_a_run_that_began_before_an_upload_has_not_taken_that_file() -> None:
+    """Though it has taken another one, uploaded earlier, under the same prefix."""
+    services = two_files(**{TWO: NOW - timedelta(hours=2)})
+    services.add({"prefix": ROOT}, status="SUCCEEDED", started=NOW - timedelta(hours=1))
+
+    settled(services)
+
+    assert json.loads(services.executions[-1]["input"]) == {"prefix": ROOT}
+    assert len(services.executions) == 2
+
+
 def test_a_later_failure_is_not_hidden_by_an_earlier_success() -> None:
     services = two_files()
     services.add({"prefix": ROOT}, status="SUCCEEDED", started=NOW)
@@ -198,18 +209,16 @@ def test_what_is_asked_for_is_what_the_machine_gets(
 
 
 @pytest.mark.parametrize(
-    ("product", "prefix", "sweep", "words"),
+    ("prefix", "sweep", "words"),
     [
-        ("personal_loan", "bureau/", False, f"begin with {ROOT}"),
-        ("personal_loan", ONE, True, "without --prefix"),
-        ("no_such", None, False, "no_such"),
+        ("bureau/", False, f"begin with {ROOT}"),
+        (ONE, True, "without --prefix"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(
-    product: str,
-    prefix: str | None,
+    prefix: str,
     sweep: bool,  # noqa: FBT001 (a parameter of the test)
     words: str,
 ) -> None:
     with pytest.raises(UsageError, match=words):
-        materialization.execution_input(product, prefix=prefix, sweep=sweep)
+        materialization.execution_input("personal_loan", prefix=prefix, sweep=sweep)

@@ -25,7 +25,6 @@ class StepFunctions:
     answers: list[dict[str, Any]]
     looks: Iterator[dict[str, Any]] = field(init=False)
     inputs: list[str] = field(default_factory=list)
-    executions: list[dict[str, Any]] = field(default_factory=list)
     entered: tuple[str, str] = ("Task", "Train")
     items: list[dict[str, int]] = field(default_factory=list)
 
@@ -55,9 +54,6 @@ class StepFunctions:
     def describe_map_run(self, *, mapRunArn: int) -> dict[str, Any]:  # noqa: N803 (AWS's name)
         none = dict.fromkeys(("succeeded", "failed", "timedOut", "aborted"), 0)
         return {"itemCounts": none | self.items[mapRunArn]}
-
-    def list_executions(self, **_: str) -> dict[str, Any]:
-        return {"executions": self.executions}
 
 
 @dataclass(frozen=True)
@@ -149,34 +145,3 @@ def test_waiting_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(PipelineError, match="is not done after 0 minutes"):
         pipelines.run(aws_that_answers(), MACHINE, {})
-
-
-def executions(*, newest: str) -> list[dict[str, Any]]:
-    """Return two executions, the newest of that status listed last."""
-    return [
-        {
-            "executionArn": "old",
-            "status": "SUCCEEDED",
-            "startDate": datetime(2026, 11, 20, tzinfo=UTC),
-        },
-        {"executionArn": "new", "status": newest, "startDate": datetime(2026, 11, 21, tzinfo=UTC)},
-    ]
-
-
-def test_a_machine_whose_latest_run_succeeded_need_not_run_again() -> None:
-    aws = aws_that_answers({"status": "SUCCEEDED", "output": '{"files": 6}'})
-    aws.stepfunctions.executions = executions(newest="SUCCEEDED")
-
-    assert pipelines.output_of_latest(aws, MACHINE) == {"files": 6}
-
-
-@pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "ABORTED", "RUNNING"])
-def test_a_failed_run_is_not_hidden_by_an_earlier_success(status: str) -> None:
-    aws = aws_that_answers()
-    aws.stepfunctions.executions = executions(newest=status)
-
-    assert pipelines.output_of_latest(aws, MACHINE) is None
-
-
-def test_a_machine_that_never_ran_has_no_output() -> None:
-    assert pipelines.output_of_latest(aws_that_answers(), MACHINE) is None

@@ -6,13 +6,16 @@ import importlib
 import json
 import sys
 import textwrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 import products
-from credit_cli import main
+from credit_cli import demo_command, local_commands, main
+from credit_cli.checkout import Checkout
+from credit_core.domain import product
 from credit_core.domain.point_in_time import training_set_sql
+from credit_core.errors import InvalidProductError
 from tests.builders import PRODUCT
 
 if TYPE_CHECKING:
@@ -47,6 +50,7 @@ def test_check_tells_a_person_what_follows_from_a_definition(
     assert shown.err == ""
     for line in (
         "Personal loan (personal_loan)",
+        "Feature view bureau, version 1: The applicant's credit report",
         "  of applicant (applicant_id); fresh up to 30 days, then stale, missing after 60 days",
         "  when missing: a person decides",
         "Model inputs, in this order: 25 (5 sent, 17 stored, 3 derived)",
@@ -191,3 +195,67 @@ def test_defaults_are_told_in_words(
     assert main.run(["products", "check", "cli_defaults", "--show", "definition"]) == 0
 
     assert "  when stale: counts as region_applications 5," in capsys.readouterr().out
+
+
+def test_the_version_of_a_view_is_shown_because_a_backfill_takes_effect_by_it(
+    module: Callable[[str, str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    module(
+        "cli_version",
+        """
+        VIEW = replace(P.feature_views[0], version=7)
+        VIEWS = (VIEW, P.feature_views[1])
+        PRODUCT = replace(P, name="cli_version", feature_views=VIEWS)
+        """,
+    )
+    words = ["products", "check", "cli_version", "--show", "definition"]
+
+    assert main.run(words) == 0
+    assert "Feature view bureau, version 7: " in capsys.readouterr().out
+
+    assert main.run([*words, "--json"]) == 0
+    views = json.loads(capsys.readouterr().out)["definition"]["feature_views"]
+    assert {name: view["version"] for name, view in views.items()} == {
+        "bureau": 7,
+        "region_market": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["demo"],
+        ["local", "up"],
+        ["materialize"],
+        ["push", "examples/application.json"],
+        ["dataset", "build", "--data", "."],
+        ["sample", "generate", "--applicants", "9", "--out", "book"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_no_command_shows_a_traceback_for_a_broken_product(
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Not even where the product goes without saying; and before anything is started."""
+
+    def broken(name: str) -> NoReturn:
+        raise InvalidProductError(name, ["title: expected a line of text"])
+
+    example = tmp_path / "examples" / "application.json"
+    example.parent.mkdir()
+    example.write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    for command in (demo_command, local_commands):
+        monkeypatch.setattr(command, "Checkout", lambda: Checkout(tmp_path))
+    monkeypatch.setattr(product, "load_product", broken)
+
+    assert main.run(words) == 2
+
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    first, second = shown.err.splitlines()
+    assert first == "error: product 'personal_loan' has 1 fault(s): title: expected a line of text"
+    assert second.startswith("  products: ")

@@ -133,6 +133,23 @@ def test_rows_read_are_those_written_stale_and_rejected(files: list[list[LakeRow
         )
 
 
+def test_a_row_that_is_missing_to_every_reader_is_stale_and_not_kept() -> None:
+    """Nobody could be served from it, and a table forgets what expired years ago never."""
+    store = FakeStore()
+    old = NOW - 2 * BUREAU.ttl
+
+    done = materialized(
+        [
+            a_lake_row(0, applicant_id="applicant-1", event=old, created=old),
+            a_lake_row(1, applicant_id="applicant-2", event=old - timedelta(milliseconds=1)),
+        ],
+        store,
+    )
+
+    assert (done.written, done.stale, done.rejected) == (1, 1, 0)
+    assert list(store.rows) == [bureau_key("applicant-1")]
+
+
 def test_only_the_newest_row_of_an_entity_in_a_file_is_sent() -> None:
     store = FakeStore()
     rows = [a_lake_row(place, event=event) for place, event in enumerate(EVENTS)]

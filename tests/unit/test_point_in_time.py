@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from credit_core.domain.product import Feature
 
-APPLIED = datetime(2026, 11, 20, 12)  # noqa: DTZ001 (the lake's timestamps are UTC without a zone)
+APPLIED = datetime(2025, 11, 20, 12)  # noqa: DTZ001 (the lake's timestamps are UTC without a zone)
 MATURED = APPLIED + PRODUCT.label.horizon
 BUREAU = PRODUCT.view("bureau")
 SECOND = timedelta(seconds=1)
@@ -175,6 +175,15 @@ def test_an_outcome_whose_horizon_has_not_passed_is_left_out(lake: Lake) -> None
     """Of so young an application only an early default can be known; to learn from it is bias."""
     lake.add_application(application_id="young", defaulted=1, event_timestamp=APPLIED + SECOND)
     lake.add_application(application_id="old enough")
+
+    assert [row["application_id"] for row in lake.training_set()] == ["old enough"]
+
+
+def test_a_delivery_from_the_future_lets_nobodys_horizon_pass(lake: Lake) -> None:
+    lake.add_application(application_id="old enough")
+    lake.add_application(application_id="young", defaulted=1, event_timestamp=MATURED - SECOND)
+    far_off = datetime(9999, 12, 31)  # noqa: DTZ001 (as APPLIED)
+    lake.add_application(application_id="wrong", defaulted=1, created_timestamp=far_off)
 
     assert [row["application_id"] for row in lake.training_set()] == ["old enough"]
 

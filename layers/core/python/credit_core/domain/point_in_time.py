@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     )
 
 SECONDS_A_DAY = 86_400
+NOW = "CAST(CURRENT_TIMESTAMP AT TIME ZONE 'UTC' AS TIMESTAMP(3))"
+"""A delivery of the future is none: it would let the horizon of every application pass."""
 FOREVER = "TIMESTAMP '9999-12-31 23:59:59.999'"
 
 
@@ -86,6 +88,7 @@ def training_set_sql(product: CreditProduct) -> str:
     {_milliseconds("created_timestamp")} AS "created_timestamp",
     {_listed(map(_quoted, [*kept, label]))}
   FROM {_quoted(product.applications_table)}
+  WHERE "created_timestamp" <= {NOW}
 ),
 "newest" AS (
   SELECT *, ROW_NUMBER() OVER (PARTITION BY "application_id"

@@ -19,6 +19,7 @@ from credit_core.domain.online_store import (
     newest_row_key,
     row_faults,
 )
+from credit_core.domain.product import RETENTION_TTLS
 from credit_core.errors import InvalidFeatureFileError
 from credit_core.ports import RejectedRow, WriteCounts
 
@@ -214,15 +215,19 @@ def write_newest(
         wait: Returns after that many seconds.
 
     Returns:
-        How many rows were sent to the store, one an entity, and what it said to them.
+        How many rows were sent to the store, at most one an entity, and what it said to them.
 
     Raises:
         StoreUnavailableError: Not every row is known to be settled. Writing again is safe.
     """
     sent = written = stale = 0
     now = as_of
+    # What is past its retention already is missing to every reader, and the table's own removal
+    # of expired items passes over what expired years ago.
+    oldest = as_of - RETENTION_TTLS * view.ttl
+    kept = (row for row in rows if row.event_timestamp >= oldest)
     newest: FeatureRow | None = None
-    for batch in batched(newest_by_entity(rows), ROWS_A_WRITE, strict=False):
+    for batch in batched(newest_by_entity(kept), ROWS_A_WRITE, strict=False):
         known_from = max(max(row.event_timestamp, row.created_timestamp) for row in batch)
         if known_from > now:
             wait((known_from - now).total_seconds())

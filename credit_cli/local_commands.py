@@ -1,0 +1,110 @@
+"""`credit local`: the local cloud of this checkout, started, deployed to, shown and stopped."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from credit_cli.aws import LocalAws
+from credit_cli.checkout import Checkout
+from credit_cli.deployment import CdkCli, Deployment
+from credit_cli.errors import EXIT_CODES, ExitCode
+from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct, known_product
+from credit_cli.local_cloud import REGION, LocalCloud, wanted_port
+from credit_cli.terminal import Json, print_json, progress_for, say
+
+local = typer.Typer(no_args_is_help=True, help=f"The local cloud of this checkout.\n{EXIT_CODES}\n")
+
+Port = Annotated[
+    int | None,
+    typer.Option(help="Port of 127.0.0.1; else CREDIT_LOCAL_PORT, else 4566.", show_default=False),
+]
+
+
+@local.command()
+def up(
+    *, product: DeployedProduct = DEFAULT_PRODUCT, port: Port = None, as_json: Json = False
+) -> None:
+    """Start the local cloud and deploy a product to it. Again, it brings that up to date.
+
+    Products lie beside each other, each in stacks of its own.
+    """
+    from credit_cli.demo import bring_up  # noqa: PLC0415 (NumPy and DuckDB take half a second)
+
+    checkout = Checkout()
+    with LocalCloud(checkout).exclusively():
+        bring_up(
+            checkout,
+            progress_for(as_json=as_json),
+            port=chosen_port(checkout, port),
+            product=known_product(product).name,
+        )
+    show_status(status_document(checkout, product), as_json=as_json)
+
+
+@local.command()
+def down(*, as_json: Json = False) -> None:
+    """Stop the local cloud with all it started, and remove everything it wrote."""
+    cloud = LocalCloud(Checkout())
+    with cloud.exclusively():
+        stopped = cloud.stop()
+    if as_json:
+        print_json({"stopped": stopped})
+    else:
+        say("The local cloud is stopped and removed." if stopped else "Nothing was running.")
+
+
+@local.command()
+def status(*, product: DeployedProduct = DEFAULT_PRODUCT, as_json: Json = False) -> None:
+    """Show where things are. Exits with 4 when the local cloud is not running."""
+    document = status_document(Checkout(), product)
+    show_status(document, as_json=as_json)
+    if not document["running"]:
+        raise typer.Exit(ExitCode.UNREACHABLE)
+
+
+@local.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    add_help_option=False,
+)
+def cdk(context: typer.Context) -> None:
+    """Run the pinned CDK CLI against the local cloud: credit local cdk diff."""
+    checkout = Checkout()
+    running = LocalCloud(checkout).require_running()
+    raise typer.Exit(CdkCli(checkout, running.endpoint_url).pass_through(context.args))
+
+
+def chosen_port(checkout: Checkout, option: int | None) -> int:
+    """Return the port asked for, else the one in use, else the default."""
+    running = LocalCloud(checkout).running()
+    return running.port if running and option is None else wanted_port(option)
+
+
+def status_document(checkout: Checkout, product: str) -> dict[str, Any]:
+    """Return what `credit local status --json` prints."""
+    cloud = LocalCloud(checkout)
+    running = cloud.running()
+    if running is None:
+        return {"running": False, "deployed": False}
+    deployment = Deployment.read(LocalAws(running.endpoint_url), product)
+    return {
+        "running": True,
+        "deployed": deployment is not None,
+        "pid": running.pid,
+        "endpoint_url": running.endpoint_url,
+        "region": REGION,
+        "log": checkout.relative(cloud.log),
+        **(deployment.resources() if deployment else {}),
+    }
+
+
+def show_status(document: dict[str, Any], *, as_json: bool) -> None:
+    """Print the status for a machine or a person."""
+    if as_json:
+        print_json(document)
+    elif not document["running"]:
+        say("The local cloud is not running. Start it with: make demo")
+    else:
+        for name, value in document.items():
+            say(f"{name:<32}{value}")
