@@ -52,7 +52,7 @@ MACROS = f"""
 CREATE MACRO uniform(number, purpose) AS (hash(number, purpose) >> 11) / (2.0::DOUBLE ** 53);
 CREATE MACRO region(number) AS chr((65 + number // 8)::INTEGER) || chr((65 + number % 8)::INTEGER);
 CREATE MACRO month_start(month) AS
-    TIMESTAMP '2024-01-01' + to_days((month * {DAYS_A_MONTH})::INTEGER);
+    TIMESTAMP '2022-01-01' + to_days((month * {DAYS_A_MONTH})::INTEGER);
 """
 
 

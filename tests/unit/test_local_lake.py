@@ -49,3 +49,23 @@ def test_timestamps_with_a_zone_count_as_what_they_are_in_utc(
     LocalLake(PRODUCT, lake).write_training_set(tmp_path / "zoned.parquet")
 
     assert rows_of(tmp_path / "zoned.parquet") == rows_of(tmp_path / "plain.parquet")
+
+
+def test_files_of_mixed_types_of_timestamps_are_read_one_kind_at_a_time(tmp_path: Path) -> None:
+    """Read together they would be nanoseconds, which have no year 9999."""
+    lake = tmp_path / "lake"
+    files = write_sample(lake, last_day=date(2026, 11, 21), product=PRODUCT)
+    LocalLake(PRODUCT, lake).write_training_set(tmp_path / "plain.parquet")
+    (bureau, *_) = (path for path in files if "bureau" in path.parts)
+    for name, event in (
+        ("nanoseconds", "event_timestamp::TIMESTAMP_NS"),
+        ("far_off", "TIMESTAMP '9999-12-31 00:00:00'"),
+        ("no_date", "TIMESTAMP '294247-01-10 00:00:00'"),
+    ):
+        target = bureau.with_name(f"{name}.parquet")
+        selected = f"SELECT * REPLACE ({event} AS event_timestamp) FROM '{bureau}'"  # noqa: S608 (the test's own path)
+        duckdb.execute(f"COPY ({selected}) TO '{target}' (FORMAT parquet)")
+
+    LocalLake(PRODUCT, lake).write_training_set(tmp_path / "mixed.parquet")
+
+    assert rows_of(tmp_path / "mixed.parquet") == rows_of(tmp_path / "plain.parquet")

@@ -14,9 +14,10 @@ import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import accumulate, starmap
+from functools import cached_property
+from itertools import accumulate, pairwise, starmap
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING, cast
 
 import duckdb
@@ -136,8 +137,12 @@ class S3FeatureLake:
         with TemporaryDirectory(dir=self._folder) as folder:
             path = Path(folder) / "footer.parquet"
             self._copy_footer(key, path)
-            with duckdb.connect(config=self._config(folder)) as connection:
-                return row_groups_of(connection, path, key=key)
+            return row_groups_of(self._footer_reader, path, key=key)
+
+    @cached_property
+    def _footer_reader(self) -> duckdb.DuckDBPyConnection:
+        # To connect takes ten times as long as to read a footer, of which a plan may need many.
+        return duckdb.connect(config=self._config(str(self._folder or gettempdir())))
 
     def _config(self, folder: str) -> dict[str, str | bool | int | float | list[str]]:
         return {
@@ -350,22 +355,30 @@ def row_groups_of(connection: duckdb.DuckDBPyConnection, path: Path, *, key: str
 
 
 def require_row_groups(groups: Sequence[RowGroup], part: FilePart) -> None:
-    """Check that a part is made of whole row groups that lie within its span.
+    """Check that a part is made of whole row groups, or is a piece of one, and has their span.
 
     Elsewhere the sparse file is empty, and what DuckDB would make of that is no answer.
 
     Raises:
         InvalidFeatureFileError: It is not; the file is not the one that was planned.
     """
-    past_last_rows = list(accumulate(group.rows for group in groups))
-    rows, span = part.rows or (0, 0), part.span or (0, 0)
+    first, past_last = part.rows or (0, 0)
+    edges = list(accumulate((group.rows for group in groups), initial=0))
     wanted = [
-        group
-        for group, past_last in zip(groups, past_last_rows, strict=True)
-        if rows[0] < past_last <= rows[1] and group.rows
+        (group, start, end)
+        for group, (start, end) in zip(groups, pairwise(edges), strict=True)
+        if group.rows and start < past_last and first < end
     ]
-    within = all(span[0] <= group.first_byte < group.past_last_byte <= span[1] for group in wanted)
-    if not within or sum(group.rows for group in wanted) != rows[1] - rows[0]:
+    # Within a single row group a part may begin and end anywhere.
+    fits = bool(wanted) and (
+        wanted[0][1] <= first < past_last <= wanted[-1][2]
+        if len(wanted) == 1
+        else (wanted[0][1], wanted[-1][2]) == (first, past_last)
+    )
+    if not fits or part.span != (
+        min(group.first_byte for group, *_ in wanted),
+        max(group.past_last_byte for group, *_ in wanted),
+    ):
         raise _replaced(part.key)
 
 
@@ -399,20 +412,24 @@ def column_faults(
     return faults
 
 
+def instant_sql(name: str) -> str:
+    """Return the expression of a column's instant; it is null where Python has no such date.
+
+    It goes through microseconds since 1970, which no time zone can touch, whatever the column's
+    type, and rounds to milliseconds as Athena rounds.
+    """
+    return f"""CASE WHEN isfinite("{name}") AND epoch_us("{name}")
+            BETWEEN -62135596800000000 AND 253402300799999499
+            THEN CAST(make_timestamp(epoch_us("{name}")) AS TIMESTAMP(3)) END"""
+
+
 def _query(view: FeatureView, *, whole: bool) -> str:
     """Return the query for all rows, or for those from one parameter up to the next.
 
     Names in it are checked by the product's definition.
     """
     keys = [f'"{key}"' for key in view.entity.key_names]
-    times = [
-        # Through microseconds since 1970, which no time zone can touch, whatever the column's
-        # type; only what Python has dates for; and rounded to milliseconds as Athena rounds.
-        f"""CASE WHEN isfinite("{name}") AND epoch_us("{name}")
-            BETWEEN -62135596800000000 AND 253402300799999499
-            THEN CAST(make_timestamp(epoch_us("{name}")) AS TIMESTAMP(3)) END"""
-        for name in ("event_timestamp", "created_timestamp")
-    ]
+    times = [instant_sql(name) for name in ("event_timestamp", "created_timestamp")]
     values = [
         f'"{feature.name}"::DOUBLE' if feature.dtype is DType.FLOAT else f'"{feature.name}"'
         for feature in view.features

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from credit_core.adapters.feature_files import column_faults
+from credit_core.adapters.feature_files import column_faults, instant_sql
 from credit_core.domain.lake_tables import ColumnType, lake_tables
 from credit_core.domain.point_in_time import (
     training_set_columns,
@@ -174,22 +174,24 @@ class LocalLake:
         """Check every file's columns, then make the product's tables views of the files."""
         for table in lake_tables(self._product):
             files = self.files(table)
+            by_types: dict[tuple[str, ...], list[Path]] = {}
             if table.view is None and not files:
                 place = self._folder / table.prefix
                 raise InvalidFeatureFileError(f"{place}: there are no Parquet files in this folder")
             for number, path in enumerate(files, start=1):
                 self._progress(f"{table.name}: file {number} of {len(files)}")
                 expected_by = table.view.name if table.view else table.name
-                faults = column_faults(expected_by, table.columns, _types(connection, path))
+                types = _types(connection, path)
+                faults = column_faults(expected_by, table.columns, types)
                 if faults:
                     raise InvalidFeatureFileError(f"{path}: " + "; ".join(faults))
-            # Names are checked by the product's definition, and again by training_set_sql.
-            selected = ", ".join(
-                f'CAST({f'"{name}"' if files else "NULL"} AS {SQL_TYPES[type_]}) AS "{name}"'
-                for name, type_ in table.columns.items()
-            )
-            source = f"FROM {_parquet(files)}" if files else "WHERE FALSE"
-            connection.execute(f'CREATE TEMP VIEW "{table.name}" AS SELECT {selected} {source}')
+                # Files of one schema are read together. Of mixed ones DuckDB would take the
+                # widest types, nanoseconds say, in which not every date exists.
+                by_types.setdefault(tuple(types[name] for name in table.columns), []).append(path)
+            # Names in it are checked by the product's definition.
+            selects = [_select(table, paths) for paths in by_types.values()]
+            union = " UNION ALL ".join(selects) or f"{_select(table, [])} WHERE FALSE"
+            connection.execute(f'CREATE TEMP VIEW "{table.name}" AS {union}')
 
     @contextmanager
     def _watched(self, connection: duckdb.DuckDBPyConnection, what: str) -> Iterator[None]:
@@ -226,6 +228,20 @@ class LocalLake:
         names = [view.name for view in self._product.feature_views]
         columns = training_set_columns(self._product)
         return WrittenTrainingSet(rows, positives, columns, dict(zip(names, shares, strict=True)))
+
+
+def _select(table: LakeTable, paths: Sequence[Path]) -> str:
+    """Return the query for a table's columns from files that have the same types."""
+
+    def column(name: str, type_: ColumnType) -> str:
+        value = f'"{name}"' if paths else "NULL"
+        if type_ is ColumnType.INSTANT and paths:
+            value = instant_sql(name)
+        return f'CAST({value} AS {SQL_TYPES[type_]}) AS "{name}"'
+
+    columns = ", ".join(column(name, type_) for name, type_ in table.columns.items())
+    source = f" FROM {_parquet(paths)}" if paths else ""
+    return f"SELECT {columns}{source}"
 
 
 def _types(connection: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:

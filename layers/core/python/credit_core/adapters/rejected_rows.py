@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from contextlib import contextmanager
 from tempfile import TemporaryFile
@@ -18,9 +19,20 @@ if TYPE_CHECKING:
     from credit_core.ports import RejectedRow
 
 
-def rejected_key(run_id: str, key: str) -> str:
-    """Return where the rejected rows of a file lie in the results bucket."""
-    return f"rejected/{run_id}/{key}.jsonl"
+LONGEST_KEY_BYTES = 1_024
+"""Of an object's key in S3."""
+
+
+def rejected_key(run_id: str, name: str) -> str:
+    """Return where the rejected rows of a file or a part of it lie in the results bucket.
+
+    A name that is too long for a part of a key is cut, and made unique again by its hash.
+    """
+    key = f"rejected/{run_id}/{name}.jsonl"
+    if len(key.encode()) <= LONGEST_KEY_BYTES:
+        return key
+    short = name.encode()[: LONGEST_KEY_BYTES // 2].decode(errors="ignore")
+    return f"rejected/{run_id}/{short}-{hashlib.sha256(name.encode()).hexdigest()}.jsonl"
 
 
 class S3RejectedRows:
@@ -35,7 +47,7 @@ class S3RejectedRows:
         self._run_id = run_id
 
     @contextmanager
-    def open(self, key: str) -> Iterator[Callable[[RejectedRow], None]]:
+    def open(self, name: str) -> Iterator[Callable[[RejectedRow], None]]:
         """Return a function that notes one row; all are stored when the block ends without error.
 
         Repeating a file in the same run replaces its lines. Without rejected rows nothing is
@@ -61,10 +73,10 @@ class S3RejectedRows:
             try:
                 self._s3.put_object(
                     Bucket=self._bucket,
-                    Key=rejected_key(self._run_id, key),
+                    Key=rejected_key(self._run_id, name),
                     Body=lines,
                     ContentType="application/x-ndjson",
                 )
             except AWS_ERRORS as error:
-                message = f"rejected rows of {key} could not be stored: {error_code(error)}"
+                message = f"rejected rows of {name} could not be stored: {error_code(error)}"
                 raise StoreUnavailableError(message) from None
