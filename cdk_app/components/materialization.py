@@ -8,6 +8,7 @@ from constructs import Construct
 
 from cdk_app.components.materialization_definition import (
     MAP_LABEL,
+    MAP_RESULTS,
     MaterializationFunctions,
     materialization_definition,
 )
@@ -64,6 +65,15 @@ class FeatureMaterialization(Construct):
             on=[functions.planner, functions.materializer, functions.reconciler],
         )
         may.allow_objects("s3:GetObject", bucket=storage.buckets.results, prefix=RUNS)
+        # What AWS asks of a Map that writes its results.
+        may.allow_objects(
+            "s3:AbortMultipartUpload",
+            "s3:GetObject",
+            "s3:ListMultipartUploadParts",
+            "s3:PutObject",
+            bucket=storage.buckets.results,
+            prefix=f"{MAP_RESULTS}/",
+        )
         may.allow_key(storage.key, through=("s3",))
         self.workflow.allow_children(MAP_LABEL)
         self.triggers = MaterializationTriggers(
@@ -86,6 +96,7 @@ class FeatureMaterialization(Construct):
                 results_bucket=buckets.results.bucket_name,
                 registry_table=registry.table_name,
                 split_bytes=limits.split_bytes,
+                split_rows=limits.split_rows,
                 sweep_overlap_hours=limits.sweep_overlap_hours,
             ),
             layers=self._layers,

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Aws
 
-from cdk_app.components.workflow import LAMBDA_INVOKE, RETRY_LAMBDA
+from cdk_app.components.workflow import LAMBDA_INVOKE, RETRY_LAMBDA, RETRY_THROTTLED
 
 if TYPE_CHECKING:
     from cdk_app.stages import FunctionSize, Stage
 
 MAP_LABEL = "Parts"
+MAP_RESULTS = "runs/map-results"
+"""Where the Map leaves the answers of its parts: kept in the state, they would have to fit it."""
 SECONDS_AN_HOUR = 3_600
 
 
@@ -36,7 +38,8 @@ def materialization_definition(
 
     A part whose worker failed leaves no tally. The others go on; then such parts are tried once
     more in a Map that fails with the worker's own error. There a redriven run goes on, too: with
-    exactly the parts that are missing.
+    exactly the parts that are missing. Where these are many, the first Map takes them again, as
+    long as that helps: the second one's events would fill the run's history.
     """
     limits = stage.materialization
     return {
@@ -79,9 +82,14 @@ def materialization_definition(
                         "watermark": "{% $states.input.watermark %}",
                         "missing_before": "{% $exists($states.input.outcome)"
                         " ? $states.input.outcome.missing : null %}",
+                        "repeated_in_bulk": "{% $exists($states.input.outcome)"
+                        " ? $states.input.outcome.missing_key != null : false %}",
                     },
                 },
-                "Output": "{% $merge([$states.input, {'outcome': $states.result.Payload}]) %}",
+                # In bulk, what is missing is the plan of the next round.
+                "Output": "{% $merge([$states.input, {'outcome': $states.result.Payload},"
+                " $states.result.Payload.missing_key != null"
+                " ? {'key': $states.result.Payload.missing_key} : {}]) %}",
                 "Next": "Judge",
             },
             **_verdict(),
@@ -93,6 +101,7 @@ def materialization_definition(
 def retry(*, attempts: int) -> list[dict[str, Any]]:
     """Return when a call is made again: rows are written only over older ones, so it may be."""
     return [
+        RETRY_THROTTLED,
         RETRY_LAMBDA,
         {**RETRY_LAMBDA, "ErrorEquals": ["StoreUnavailableError"], "MaxAttempts": 3},
         # What the local cloud calls a function that it has no worker for.
@@ -129,7 +138,6 @@ def _each_part(function_arn: str, stage: Stage) -> dict[str, Any]:
             "States": {
                 "MaterializePart": {
                     **_call(function_arn, stage.materializer, attempts=3),
-                    # The answers of all parts are held together: two characters each.
                     "Output": {},
                     "Catch": [
                         {"ErrorEquals": ["States.ALL"], "Output": {}, "Next": "LeftForRepetition"}
@@ -138,6 +146,10 @@ def _each_part(function_arn: str, stage: Stage) -> dict[str, Any]:
                 },
                 "LeftForRepetition": {"Type": "Succeed"},
             },
+        },
+        "ResultWriter": {
+            "Resource": f"arn:{Aws.PARTITION}:states:::s3:putObject",
+            "Parameters": {"Bucket.$": "$.bucket", "Prefix": MAP_RESULTS},
         },
         # None of the answers goes on. (The CDK would drop the null of a ResultPath.)
         "ResultSelector": {"done": True},
@@ -163,6 +175,8 @@ def _missing_parts(function_arn: str, stage: Stage) -> dict[str, Any]:
                 # Nothing is caught here: the failure of a part is the run's, with its own words.
                 "RepeatPart": {
                     **_call(function_arn, stage.materializer, attempts=3),
+                    # The answers of all parts are held together.
+                    "Output": {},
                     "End": True,
                 }
             },
@@ -181,6 +195,10 @@ def _verdict() -> dict[str, Any]:
                 {
                     "Condition": "{% $count($states.input.outcome.repeat) > 0 %}",
                     "Next": "RepeatParts",
+                },
+                {
+                    "Condition": "{% $states.input.outcome.missing_key != null %}",
+                    "Next": "MaterializeParts",
                 },
                 {
                     "Condition": "{% $states.input.outcome.verdict != null %}",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Aws
 
-from cdk_app.components.workflow import LAMBDA_INVOKE, RETRY_LAMBDA
+from cdk_app.components.workflow import LAMBDA_INVOKE, RETRY_LAMBDA, RETRY_THROTTLED
 
 if TYPE_CHECKING:
     from cdk_app.stages import Stage
@@ -54,7 +54,7 @@ def retraining_definition(
                     },
                 },
                 "TimeoutSeconds": stage.trainer.timeout_seconds + 30,
-                "Retry": [{**RETRY_LAMBDA, "MaxAttempts": 2}],
+                "Retry": [RETRY_THROTTLED, {**RETRY_LAMBDA, "MaxAttempts": 2}],
                 "Output": "{% $states.result.Payload %}",
                 "Next": "GatesPassed",
             },
@@ -80,7 +80,7 @@ def retraining_definition(
                     },
                 },
                 "TimeoutSeconds": stage.promoter.timeout_seconds + 30,
-                "Retry": [RETRY_LAMBDA],
+                "Retry": [RETRY_THROTTLED, RETRY_LAMBDA],
                 "Output": "{% $merge([$states.input, $states.result.Payload]) %}",
                 "End": True,
             },

@@ -46,12 +46,22 @@ RETRY_LAMBDA = {
         "Lambda.ServiceException",
         "Lambda.AWSLambdaException",
         "Lambda.SdkClientException",
-        "Lambda.TooManyRequestsException",
     ],
     "IntervalSeconds": 1,
     "BackoffRate": 2,
     "MaxDelaySeconds": 30,
     "MaxAttempts": 6,
+    "JitterStrategy": "FULL",
+}
+
+# All workflows of an account share its concurrency. When thousands of files come in a minute, their
+# runs wait for each other: some twelve minutes on the average, until there is room.
+RETRY_THROTTLED = {
+    "ErrorEquals": ["Lambda.TooManyRequestsException"],
+    "IntervalSeconds": 1,
+    "BackoffRate": 2,
+    "MaxDelaySeconds": 60,
+    "MaxAttempts": 30,
     "JitterStrategy": "FULL",
 }
 

@@ -14,7 +14,7 @@ from credit_core.adapters.watermark import DynamoDBWatermark
 from credit_core.domain.product import load_product
 from credit_core.errors import InvalidFeatureFileError
 from credit_core.settings import PlannerSettings
-from credit_core.use_cases.plan_materialization import plan_prefix, plan_sweep
+from credit_core.use_cases.plan_materialization import PartBounds, plan_prefix, plan_sweep
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 logger = Logger(service="planner")
 settings = PlannerSettings.from_environment()
 product = load_product(settings.product)
+bounds = PartBounds(size=settings.split_bytes, rows=settings.split_rows)
 s3 = client("s3", pipeline_config())
 lake = S3FeatureLake(s3, settings.lake_bucket)
 watermark = DynamoDBWatermark(
@@ -62,7 +63,7 @@ def planned(asked: dict[str, Any]) -> Plan:
             product,
             lake=lake,
             footers=lake,
-            split_bytes=settings.split_bytes,
+            bounds=bounds,
             watermark=watermark,
             overlap=timedelta(hours=settings.sweep_overlap_hours),
             as_of=datetime.now(UTC),
@@ -70,4 +71,4 @@ def planned(asked: dict[str, Any]) -> Plan:
     prefix = asked.get("prefix")
     if not isinstance(prefix, str):
         raise InvalidFeatureFileError('expected the input {"prefix": "..."} or {"sweep": true}')
-    return plan_prefix(product, prefix, lake=lake, footers=lake, split_bytes=settings.split_bytes)
+    return plan_prefix(product, prefix, lake=lake, footers=lake, bounds=bounds)

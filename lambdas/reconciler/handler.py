@@ -34,14 +34,16 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Reconcile the run ``run_id``; return its sums, its verdict, and the parts to try again.
 
     ``missing_before`` is how many parts had left no tally before they were tried again, if they
-    were.
+    were, and ``repeated_in_bulk`` whether that was by a plan of their own. Where such a plan is to
+    be done again, the answer has its ``missing_key``, and else the parts themselves.
 
     Raises:
         StoreUnavailableError: A store did not answer; reconciling again is safe.
     """
     run_id, moves_to = event["run_id"], event["watermark"]
+    record = S3RunRecord(s3, settings.results_bucket, run_id=run_id, connections=CONNECTIONS)
     outcome = reconcile(
-        S3RunRecord(s3, settings.results_bucket, run_id=run_id, connections=CONNECTIONS),
+        record,
         run_id=run_id,
         prefix=event["prefix"],
         hidden=event["hidden"],
@@ -49,16 +51,19 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         watermark=watermark,
         limits=limits,
         missing_before=event["missing_before"],
+        repeated_in_bulk=event["repeated_in_bulk"],
     )
     document = outcome.document()
     failed = document.pop("failed")
     document.pop("missing")
     logger.info("reconciled", run_id=run_id, failed=len(failed), **document)
-    repeated = [] if outcome.verdict else islice(outcome.missing, REPEATED_AT_ONCE)
+    one_by_one = not outcome.verdict and not outcome.in_bulk
+    repeated = islice(outcome.missing, REPEATED_AT_ONCE if one_by_one else 0)
     return {
         "counts": {name: document[name] for name in ("prefix", "files", "parts", "views")}
         | asdict(outcome.counts),
         "verdict": document["verdict"],
         "missing": len(outcome.missing),
+        "missing_key": record.missing_key if outcome.in_bulk else None,
         "repeat": [part_document(number, outcome.planned[number]) for number in repeated],
     }

@@ -69,6 +69,7 @@ def expected(stage: str, *, tracing: bool) -> dict[str, Permissions]:
     }
     start = {f"arn:<Partition>:states:{HERE}:stateMachine:{machine}"}
     runs = f"{RESULTS}/runs/*"
+    map_results = f"{RESULTS}/runs/map-results/*"
     workgroup = {f"arn:<Partition>:athena:{HERE}:workgroup/credit-{stage}-personal-loan"}
     glue = f"arn:<Partition>:glue:{HERE}"
     tables = ("applications", "bureau", "region_market")
@@ -127,7 +128,10 @@ def expected(stage: str, *, tracing: bool) -> dict[str, Permissions]:
         "materialization/Features/Workflow/Role": workflow(
             {
                 "lambda:InvokeFunction": {PLANNER, MATERIALIZER, RECONCILER},
-                "s3:GetObject": {runs},
+                "s3:AbortMultipartUpload": {map_results},
+                "s3:GetObject": {runs, map_results},
+                "s3:ListMultipartUploadParts": {map_results},
+                "s3:PutObject": {map_results},
                 "states:StartExecution": start,
                 "states:DescribeExecution": executions,
                 "states:RedriveExecution": executions,

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -8,6 +12,15 @@ from cfnlint import api as cfnlint  # type: ignore[import-untyped]  # it ships n
 
 from credit_core.domain.point_in_time import training_set_sql
 from credit_core.domain.product import load_product
+from credit_core.use_cases.plan_materialization import (
+    LakeObject,
+    PartBounds,
+    Plan,
+    RowGroup,
+    part_document,
+    plan_prefix,
+)
+from credit_core.use_cases.reconcile import REPEATED_AT_ONCE
 from tests.infrastructure.templates import properties, stack_of
 
 if TYPE_CHECKING:
@@ -18,12 +31,18 @@ if TYPE_CHECKING:
 MACHINE = "AWS::StepFunctions::StateMachine"
 MATERIALIZATION = "materialization/Features/Workflow/StateMachine"
 RETRAINING = "retraining/Retraining/Workflow/StateMachine"
+PLANNER = "materialization/Features/Planner/Function"
 MATERIALIZER = "materialization/Features/Materializer/Function"
 RECONCILER = "materialization/Features/Reconciler/Function"
 TRIGGERS = "materialization/Features/Triggers"
 TRAINER = "retraining/Retraining/Trainer/Function"
 PROMOTER = "retraining/Retraining/Promoter/Function"
 LAKE = "storage/Buckets/Lake"
+
+# Measured, see decision 12.
+SECONDS_A_ROW = 200e-6
+SECONDS_A_TALLY = 1.6e-3
+PARTS_A_RUN = 200_000
 
 type State = dict[str, Any]
 
@@ -83,10 +102,26 @@ def test_calls_of_functions_are_retried_with_jitter_and_end_in_time(
     for state in dict(states(definition(deployment, path))).values():
         if state.get("Resource", "").endswith("lambda:invoke"):
             assert all(retry["JitterStrategy"] == "FULL" for retry in state["Retry"])
+            assert_it_waits_for_room(state["Retry"])
             function = properties(
                 deployment.at(state["Arguments"]["FunctionName"], "AWS::Lambda::Function")
             )
             assert state["TimeoutSeconds"] > function["Timeout"]
+
+
+def assert_it_waits_for_room(retries: list[dict[str, Any]]) -> None:
+    """Minutes, by a retry of its own: many runs share the concurrency of an account."""
+    throttled = "Lambda.TooManyRequestsException"
+    (retry,) = (retry for retry in retries if throttled in retry["ErrorEquals"])
+    waits = [
+        min(retry["IntervalSeconds"] * retry["BackoffRate"] ** number, retry["MaxDelaySeconds"])
+        for number in range(retry["MaxAttempts"])
+    ]
+
+    assert retry["ErrorEquals"] == [throttled]
+    assert retry["MaxDelaySeconds"] <= 60
+    # Full jitter takes any time up to each of these: half of it on the average.
+    assert sum(waits) / 2 > 600
 
 
 def test_each_planned_part_goes_to_the_materializer(deployment: Deployment) -> None:
@@ -113,13 +148,18 @@ def test_one_failed_part_does_not_keep_the_others_out(deployment: Deployment) ->
 def test_what_the_parts_answer_fits_one_state_however_many_there_are(
     deployment: Deployment,
 ) -> None:
-    """A state holds 256 KiB: each answer is two characters, and the Map hands none of them on."""
+    """A state holds 256 KiB, and a Map that writes no results all answers, if only for a moment."""
     machine = definition(deployment, MATERIALIZATION)
-    task = dict(states(machine))["MaterializePart"]
+    found = dict(states(machine))
 
-    assert task["Output"] == {}
-    assert task["Catch"][0]["Output"] == {}
-    assert machine["States"]["MaterializeParts"]["ResultSelector"] == {"done": True}
+    writer = found["MaterializeParts"]["ResultWriter"]
+
+    assert writer["Resource"].endswith(":states:::s3:putObject")
+    assert writer["Parameters"] == {"Bucket.$": "$.bucket", "Prefix": "runs/map-results"}
+    assert found["MaterializeParts"]["ResultSelector"] == {"done": True}
+    for part in ("MaterializePart", "RepeatPart"):
+        assert found[part]["Output"] == {}
+    assert found["MaterializePart"]["Catch"][0]["Output"] == {}
 
 
 def test_a_redriven_run_goes_on_where_parts_are_missing(deployment: Deployment) -> None:
@@ -135,6 +175,31 @@ def test_a_redriven_run_goes_on_where_parts_are_missing(deployment: Deployment) 
     assert machine["States"]["Judge"]["Choices"][0]["Next"] == "RepeatParts"
 
 
+def test_many_missing_parts_go_back_to_the_map_whose_parts_have_histories_of_their_own(
+    deployment: Deployment,
+) -> None:
+    """A history ends at 25,000 events, and all events of the other Map's parts are in it."""
+    machine = definition(deployment, MATERIALIZATION)["States"]
+    bulk = machine["Judge"]["Choices"][1]
+
+    assert "missing_key != null" in bulk["Condition"]
+    assert bulk["Next"] == "MaterializeParts"
+    # What is missing is the Map's next plan, and the reconciler learns how it was repeated.
+    assert machine["MaterializeParts"]["ItemReader"]["Parameters"]["Key.$"] == "$.key"
+    assert "{'key': $states.result.Payload.missing_key}" in machine["Reconcile"]["Output"]
+    asked = machine["Reconcile"]["Arguments"]["Payload"]
+    assert "$states.input.outcome.missing_key != null" in asked["repeated_in_bulk"]
+    (part,) = machine["RepeatParts"]["ItemProcessor"]["States"].values()
+    assert REPEATED_AT_ONCE * most_events(part) < 25_000
+
+
+def most_events(task: State) -> int:
+    """Return what a Map's part leaves at most: four events, and three for each of its attempts."""
+    retries = (retry for retry in task["Retry"] if retry["ErrorEquals"] != ["Lambda.Unknown"])
+    attempts: int = 1 + sum(retry["MaxAttempts"] for retry in retries)
+    return 4 + 3 * attempts
+
+
 def test_a_run_is_judged_by_the_reconciler(deployment: Deployment) -> None:
     machine = definition(deployment, MATERIALIZATION)["States"]
     limits = deployment.stage.materialization
@@ -142,7 +207,7 @@ def test_a_run_is_judged_by_the_reconciler(deployment: Deployment) -> None:
 
     assert machine["Reconcile"]["Arguments"]["FunctionName"] == RECONCILER
     assert machine["Reconcile"]["Next"] == "Judge"
-    assert machine["Judge"]["Choices"][1]["Next"] == "NotMaterialized"
+    assert machine["Judge"]["Choices"][2]["Next"] == "NotMaterialized"
     given = environment["Variables"]
     assert float(given["CREDIT_REJECTED_ROWS_SHARE"]) == limits.rejected_rows_share
     assert float(given["CREDIT_FAILED_FILES_SHARE"]) == limits.failed_files_share
@@ -217,7 +282,63 @@ def test_an_unfinished_upload_ends_before_sweeps_stop_to_look_for_it(prod: Deplo
 
     days = rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"]
 
-    assert prod.stage.materialization.sweep_overlap_hours >= 24 * days
+    # S3 rounds that up to the next midnight, and then takes its time: a day for each.
+    assert prod.stage.materialization.sweep_overlap_hours >= 24 * (days + 2)
+
+
+def test_no_part_takes_longer_than_its_worker_has(deployment: Deployment) -> None:
+    """Rows take the time, not bytes: 128 MiB would be up to 13 million rows."""
+    function = properties(deployment.at(MATERIALIZER, "AWS::Lambda::Function"))
+    planner = properties(deployment.at(PLANNER, "AWS::Lambda::Function"))["Environment"]
+    rows = int(planner["Variables"]["CREDIT_SPLIT_ROWS"])
+
+    assert rows == deployment.stage.materialization.split_rows
+    assert rows * SECONDS_A_ROW < function["Timeout"]
+    if deployment.stage.name != "local":
+        assert rows * SECONDS_A_ROW < function["Timeout"] / 2
+
+
+def test_a_run_of_200_000_parts_fits_who_plans_and_who_reconciles(prod: Deployment) -> None:
+    files = 10_000
+    plan, peak = planned_with_memory(files)
+    grown = peak * PARTS_A_RUN / files
+
+    assert len(plan.parts) == files
+    for path in (PLANNER, RECONCILER):
+        function = properties(prod.at(path, "AWS::Lambda::Function"))
+        assert grown < function["MemorySize"] * 2**20 / 4
+        processors = function["MemorySize"] / 1_769
+        assert PARTS_A_RUN * SECONDS_A_TALLY / processors < function["Timeout"] / 2
+
+
+def planned_with_memory(files: int) -> tuple[Plan, int]:
+    """Plan that many files; return the plan and the most memory that it and its JSON took."""
+    tracemalloc.start()
+    try:
+        plan = plan_prefix(
+            load_product("personal_loan"),
+            "personal_loan/features/",
+            lake=ALakeOfSmallFiles(files),
+            footers=ALakeOfSmallFiles(0),
+            bounds=PartBounds(size=16 * 2**20, rows=1_000_000),
+        )
+        json.dumps([part_document(n, part) for n, part in enumerate(plan.parts)]).encode()
+        return plan, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@dataclass(frozen=True)
+class ALakeOfSmallFiles:
+    files: int
+
+    def objects(self, prefix: str) -> Iterator[LakeObject]:
+        for number in range(self.files):
+            key = f"{prefix}bureau/day=2026-01-01/part-{number:08}-{uuid.UUID(int=number)}.parquet"
+            yield LakeObject(key, 1_000_000, datetime(2026, 1, 1, tzinfo=UTC))
+
+    def row_groups(self, key: str) -> list[RowGroup]:
+        raise AssertionError(key)
 
 
 # --- Retraining ---------------------------------------------------------------------------------

@@ -46,6 +46,8 @@ ROWS_A_GROUP = 2_048
 """The fewest that DuckDB writes."""
 SPLIT_BYTES = 40_000
 """Less than two such row groups, so that each becomes a part."""
+SPLIT_ROWS = 5_000
+"""More than two such row groups: only a longer one is cut into pieces."""
 KILLS = 20
 
 
@@ -69,6 +71,7 @@ class Machine:
                 product=PRODUCT.name,
                 registry_table=self.registry,
                 split_bytes=SPLIT_BYTES,
+                split_rows=SPLIT_ROWS,
                 sweep_overlap_hours=0,
                 **buckets,
             ),
@@ -99,18 +102,24 @@ class Machine:
         asked = {"prefix": prefix} if prefix else {"sweep": True}
         return dict(self._planner({"run_id": run_id, "input": asked}, None))
 
-    def parts(self, run_id: str) -> list[dict[str, Any]]:
-        """Return the plan as the Distributed Map reads it."""
-        body = self.s3.get_object(Bucket=self.results, Key=f"runs/{run_id}/plan.json")["Body"]
+    def parts(self, run_id: str, *, key: str | None = None) -> list[dict[str, Any]]:
+        """Return the plan, or what is missing of it, as the Distributed Map reads it."""
+        key = key or f"runs/{run_id}/plan.json"
+        body = self.s3.get_object(Bucket=self.results, Key=key)["Body"]
         return list(json.loads(body.read()))
 
     def materialize(self, run_id: str, parts: Sequence[dict[str, Any]]) -> None:
         for part in parts:
             assert self._materializer({"run_id": run_id, "part": part}, None) == {}
 
-    def reconcile(self, run_id: str, plan: dict[str, Any]) -> dict[str, Any]:
+    def reconcile(
+        self, run_id: str, plan: dict[str, Any], *, before: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Reconcile, after what ``before`` had left missing was repeated."""
         asked = {name: plan[name] for name in ("prefix", "hidden", "watermark")}
-        return dict(self._reconciler({"run_id": run_id, **asked, "missing_before": None}, None))
+        asked["missing_before"] = before["missing"] if before else None
+        asked["repeated_in_bulk"] = bool(before and before["missing_key"])
+        return dict(self._reconciler({"run_id": run_id, **asked}, None))
 
     def run(self, run_id: str, prefix: str | None = ROOT) -> dict[str, Any]:
         """Play the state machine; return what the reconciler said."""
@@ -246,6 +255,45 @@ def test_a_worker_fetches_the_bytes_of_its_part_and_the_footer_alone(
     assert machine.tallies("run-1")[1].read == part["rows"][1] - part["rows"][0]
 
 
+def test_a_row_group_of_too_many_rows_is_brought_in_by_pieces_each_row_once(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes alone are fetched for each piece; elsewhere the worker's copy is empty."""
+    long, short = 6 * ROWS_A_GROUP, 100
+    rows = rows_of(2 * long + short, entities=300, seed=1)
+    path = a_file_of_many_row_groups(tmp_path / "big.parquet", rows, rows_a_group=long)
+    machine.upload(path, "big.parquet")
+    machine.plan("run-1")
+    parts = machine.parts("run-1")
+    ranges: list[str] = []
+    s3 = machine._materializer.__globals__["s3"]
+    get_object = s3.get_object
+
+    def noting_the_range(**names: str) -> Any:
+        ranges.append(names["Range"])
+        return get_object(**names)
+
+    monkeypatch.setattr(s3, "get_object", noting_the_range)
+    monkeypatch.setattr("credit_core.adapters.feature_files.FOOTER_BYTES", 8)
+
+    outcome = machine.run("run-1")
+
+    assert [part["rows"] for part in parts] == [
+        *([0, 4_096], [4_096, 8_192], [8_192, 12_288]),
+        *([12_288, 16_384], [16_384, 20_480], [20_480, 24_576]),
+        [24_576, 24_676],
+    ]
+    assert len({tuple(part["span"]) for part in parts}) == 3
+    fetched = [asked for asked in ranges if asked != "bytes=-8"][1::2]
+    assert fetched == [f"bytes={first}-{past - 1}" for first, past in (p["span"] for p in parts)]
+    assert [tally.read for _, tally in sorted(machine.tallies("run-1").items())] == [
+        part["rows"][1] - part["rows"][0] for part in parts
+    ]
+    assert outcome["verdict"] is None
+    assert outcome["counts"]["read"] == len(rows)
+    assert stored_times(machine.items()) == newest(rows)
+
+
 def test_damage_in_one_part_keeps_no_other_out(machine: Machine, tmp_path: Path) -> None:
     rows = rows_of(4 * ROWS_A_GROUP, entities=100, seed=1)
     path = a_file_of_many_row_groups(tmp_path / "big.parquet", rows)
@@ -373,6 +421,43 @@ def test_a_file_with_none_of_our_columns_is_refused_and_its_neighbours_are_not(
         in (outcome["verdict"]["cause"])
     )
     assert stored_times(machine.items()) == newest(rows)
+
+
+# --- Parts whose workers failed -------------------------------------------------------------
+
+
+def test_what_is_missing_in_bulk_is_a_plan_for_the_map_to_go_on_with(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("credit_core.use_cases.reconcile.REPEATED_AT_ONCE", 2)
+    monkeypatch.setitem(machine._reconciler.__globals__, "REPEATED_AT_ONCE", 2)
+    files = [rows_of(5, entities=5, seed=seed) for seed in range(5)]
+    for number, rows in enumerate(files):
+        machine.upload(write_parquet(tmp_path / f"{number}.parquet", rows), f"{number}.parquet")
+    plan = machine.plan("run-1")
+    parts = machine.parts("run-1")
+    machine.materialize("run-1", parts[1:2])
+
+    many = machine.reconcile("run-1", plan)
+
+    assert (many["missing"], many["repeat"], many["verdict"]) == (4, [], None)
+    left = machine.parts("run-1", key=many["missing_key"])
+    assert left == [parts[0], *parts[2:]]
+
+    helpless = machine.reconcile("run-1", plan, before=many)
+
+    assert (helpless["missing_key"], helpless["repeat"]) == (None, left[:2])
+
+    machine.materialize("run-1", left[:2])
+    few = machine.reconcile("run-1", plan, before=helpless)
+
+    assert (few["missing"], few["missing_key"], few["repeat"]) == (2, None, left[2:])
+
+    machine.materialize("run-1", few["repeat"])
+    outcome = machine.reconcile("run-1", plan, before=few)
+
+    assert (outcome["missing"], outcome["verdict"]) == (0, None)
+    assert stored_times(machine.items()) == newest(*files)
 
 
 # --- Crashes and races ----------------------------------------------------------------------

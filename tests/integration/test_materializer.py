@@ -16,12 +16,12 @@ import pytest
 from credit_cli.lake import rows_in
 from credit_cli.sample import write_sample
 from credit_core.adapters import clients
-from credit_core.adapters.feature_files import opened, schema_faults
+from credit_core.adapters.feature_files import opened, require_row_groups, schema_faults
 from credit_core.adapters.run_record import S3RunRecord
-from credit_core.errors import StoreUnavailableError
+from credit_core.errors import InvalidFeatureFileError, StoreUnavailableError
 from credit_core.ports import FilePart
 from credit_core.settings import MaterializerSettings
-from credit_core.use_cases.plan_materialization import part_document
+from credit_core.use_cases.plan_materialization import RowGroup, part_document
 from credit_core.use_cases.reconcile import Tally
 from tests.builders import PRODUCT, SECRET
 from tests.builders_aws import create_table
@@ -388,3 +388,44 @@ def test_a_file_without_rows_is_a_file(tmp_path: Path) -> None:
         file = opened(connection, path, BUREAU, part=FilePart("x"))
         assert file.row_count == 0
         assert list(file.rows_by_entity()) == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "span"),
+    [
+        ((0, 10), (4, 90)),
+        ((0, 30), (4, 200)),
+        ((10, 17), (90, 200)),
+        ((23, 30), (90, 200)),
+        ((15, 16), (90, 200)),
+    ],
+    ids=["a row group", "two", "the first piece of one", "the last", "one within"],
+)
+def test_a_part_is_whole_row_groups_or_a_piece_of_one(
+    rows: tuple[int, int], span: tuple[int, int]
+) -> None:
+    groups = [RowGroup(10, 4, 90), RowGroup(0, 90, 90), RowGroup(20, 90, 200)]
+
+    require_row_groups(groups, FilePart("x", rows, span))
+
+
+@pytest.mark.parametrize(
+    ("rows", "span"),
+    [
+        ((0, 20), (4, 200)),
+        ((5, 30), (4, 200)),
+        ((20, 40), (90, 200)),
+        ((30, 40), (90, 200)),
+        ((10, 20), (4, 200)),
+        ((10, 20), (90, 150)),
+        ((20, 10), (90, 200)),
+    ],
+    ids=["and a half", "half and", "too long", "past", "wider", "narrower", "backward"],
+)
+def test_a_part_that_the_file_does_not_have_is_refused(
+    rows: tuple[int, int], span: tuple[int, int]
+) -> None:
+    groups = [RowGroup(10, 4, 90), RowGroup(20, 90, 200)]
+
+    with pytest.raises(InvalidFeatureFileError, match="replaced after this run had planned it"):
+        require_row_groups(groups, FilePart("x", rows, span))

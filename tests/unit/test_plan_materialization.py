@@ -7,13 +7,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from credit_core.errors import InvalidFeatureFileError
 from credit_core.ports import FilePart
 from credit_core.use_cases.plan_materialization import (
+    PUSHED_OVERLAP,
     LakeObject,
+    PartBounds,
     Plan,
     RowGroup,
     part_document,
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 
 ROOT = "personal_loan/features/"
 BUREAU_PREFIX = PRODUCT.view_prefix(BUREAU)
-OVERLAP = timedelta(hours=24)
+OVERLAP = timedelta(hours=72)
+MANY_ROWS = 1_000_000
 
 
 @dataclass
@@ -54,8 +57,9 @@ def a_file(name: str, *, size: int = 100, modified: datetime = NOW) -> LakeObjec
     return LakeObject(f"{BUREAU_PREFIX}{name}", size, modified)
 
 
-def planned(lake: ALake, prefix: str = ROOT, *, split_bytes: int = 1_000) -> Plan:
-    return plan_prefix(PRODUCT, prefix, lake=lake, footers=lake, split_bytes=split_bytes)
+def planned(lake: ALake, prefix: str = ROOT, *, split_rows: int = MANY_ROWS) -> Plan:
+    bounds = PartBounds(size=1_000, rows=split_rows)
+    return plan_prefix(PRODUCT, prefix, lake=lake, footers=lake, bounds=bounds)
 
 
 def swept(lake: ALake, watermark: FakeWatermark) -> Plan:
@@ -63,7 +67,7 @@ def swept(lake: ALake, watermark: FakeWatermark) -> Plan:
         PRODUCT,
         lake=lake,
         footers=lake,
-        split_bytes=1_000,
+        bounds=PartBounds(size=1_000, rows=MANY_ROWS),
         watermark=watermark,
         overlap=OVERLAP,
         as_of=NOW,
@@ -123,6 +127,43 @@ def test_a_large_file_is_cut_between_row_groups() -> None:
     )
 
 
+def test_a_part_ends_before_it_has_more_rows_than_a_worker_has_time_for() -> None:
+    """Rows of few bytes: it is not their size that bounds them."""
+    file = a_file("narrow.parquet", size=900)
+    groups = [RowGroup(60, 4, 104), RowGroup(40, 104, 204), RowGroup(1, 204, 304)]
+
+    plan = planned(ALake([file], {file.key: groups}), split_rows=100)
+
+    assert plan.parts == (
+        FilePart(file.key, (0, 100), (4, 204)),
+        FilePart(file.key, (100, 101), (204, 304)),
+    )
+
+
+def test_a_row_group_of_too_many_rows_becomes_pieces_of_the_same_bytes() -> None:
+    file = a_file("narrow.parquet", size=900)
+    groups = [RowGroup(10, 4, 14), RowGroup(250, 14, 814), RowGroup(5, 814, 820)]
+
+    plan = planned(ALake([file], {file.key: groups}), split_rows=100)
+
+    assert plan.parts == (
+        FilePart(file.key, (0, 10), (4, 14)),
+        FilePart(file.key, (10, 93), (14, 814)),
+        FilePart(file.key, (93, 176), (14, 814)),
+        FilePart(file.key, (176, 260), (14, 814)),
+        FilePart(file.key, (260, 265), (814, 820)),
+    )
+
+
+def test_no_footer_is_read_of_a_file_that_is_too_small_for_too_many_rows() -> None:
+    """Each is a request: the many small files of a sweep need none."""
+    file = a_file("small.parquet", size=400)
+
+    plan = planned(ALake([file], {file.key: [RowGroup(500, 4, 390)]}), split_rows=100)
+
+    assert plan.parts == (FilePart(file.key),)
+
+
 def test_a_file_of_one_row_group_stays_whole() -> None:
     file = a_file("big.parquet", size=2_100)
 
@@ -138,12 +179,14 @@ def test_a_large_file_without_a_footer_is_left_for_a_worker_to_refuse() -> None:
     assert names(plan) == ["bad.parquet", "good.parquet"]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 1_000), st.integers(1, 500)), max_size=30),
     st.integers(1, 2_000),
+    st.integers(1, 2_000),
 )
-def test_parts_hold_each_row_once_within_their_bytes(
-    sizes: list[tuple[int, int]], split_bytes: int
+def test_parts_hold_each_row_once_within_their_bounds(
+    sizes: list[tuple[int, int]], split_bytes: int, split_rows: int
 ) -> None:
     groups: list[RowGroup] = []
     byte = 4
@@ -153,13 +196,24 @@ def test_parts_hold_each_row_once_within_their_bytes(
     file = a_file("big.parquet", size=max(byte, split_bytes + 1))
     lake = ALake([file], {file.key: groups})
 
-    parts = list(parts_of(file, footers=lake, split_bytes=split_bytes))
+    bounds = PartBounds(size=split_bytes, rows=split_rows)
 
-    if parts != [FilePart(file.key)]:
+    parts = list(parts_of(file, footers=lake, bounds=bounds))
+
+    total = sum(group.rows for group in groups)
+    if parts == [FilePart(file.key)]:
+        assert total <= split_rows
+    else:
         rows = [part.rows for part in parts if part.rows]
         assert [first for first, _ in rows] == [0, *(last for _, last in rows[:-1])]
-        assert rows[-1][1] == sum(group.rows for group in groups)
-        assert all(part.span and part.span[0] < part.span[1] for part in parts)
+        assert rows[-1][1] == total
+        assert all(0 < last - first <= split_rows for first, last in rows)
+        # Only a row group that is larger by itself is beyond them.
+        spans = {(group.first_byte, group.past_last_byte) for group in groups}
+        gaps = sum(group.past_last_byte - group.first_byte for group in groups if not group.rows)
+        for part in parts:
+            assert part.span
+            assert part.span in spans or 0 < part.span[1] - part.span[0] <= split_bytes + gaps
 
 
 def test_a_part_is_read_back_from_the_plan_as_it_was() -> None:
@@ -193,6 +247,22 @@ def test_a_sweep_takes_what_came_since_the_last_and_looks_back_further() -> None
     plan = swept(lake, FakeWatermark(last))
 
     assert names(plan) == ["begun-before.parquet", "since.parquet"]
+
+
+def test_pushed_rows_of_the_last_hour_are_swept_again_and_not_those_of_days() -> None:
+    """Each is a file of one request, which bears the time at which it shows."""
+    last = NOW - timedelta(hours=6)
+    lake = ALake(
+        [
+            a_file("pushed/1.parquet", modified=last - PUSHED_OVERLAP - timedelta(seconds=1)),
+            a_file("pushed/2.parquet", modified=last - PUSHED_OVERLAP),
+            a_file("pushed.parquet", modified=last - OVERLAP),
+        ]
+    )
+
+    plan = swept(lake, FakeWatermark(last))
+
+    assert names(plan) == ["pushed.parquet", "pushed/2.parquet"]
 
 
 def test_planning_moves_no_watermark() -> None:

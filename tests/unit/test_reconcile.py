@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from credit_core.ports import FilePart
-from credit_core.use_cases.reconcile import Counts, Limits, Outcome, Tally, reconcile
+from credit_core.use_cases.reconcile import (
+    REPEATED_AT_ONCE,
+    Counts,
+    Limits,
+    Outcome,
+    Tally,
+    reconcile,
+)
 from tests.builders import NOW
 from tests.feature_rows import FakeWatermark
 
@@ -27,12 +34,16 @@ class ARun:
     parts: Sequence[FilePart] = TWO_FILES
     tallied: dict[int, Tally] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
+    missing: Mapping[int, FilePart] = field(default_factory=dict)
 
     def plan(self) -> Sequence[FilePart]:
         return self.parts
 
     def tallies(self) -> Mapping[int, Tally]:
         return self.tallied
+
+    def keep_missing(self, parts: Mapping[int, FilePart]) -> None:
+        self.missing = parts
 
     def keep_summary(self, document: Mapping[str, Any]) -> None:
         self.summary = dict(document)
@@ -56,6 +67,7 @@ def judged(
     sweep: bool = False,
     hidden: int = 0,
     missing_before: int | None = None,
+    repeated_in_bulk: bool = False,
 ) -> Outcome:
     return reconcile(
         run,
@@ -66,6 +78,7 @@ def judged(
         watermark=watermark or FakeWatermark(),
         limits=limits,
         missing_before=missing_before,
+        repeated_in_bulk=repeated_in_bulk,
     )
 
 
@@ -216,6 +229,51 @@ def test_trying_again_goes_on_while_it_helps() -> None:
 
     assert outcome.missing == (0,)
     assert outcome.verdict is None
+
+
+def a_run_of_many(*, missing: int) -> ARun:
+    parts = [FilePart(f"file-{number}") for number in range(missing + 10)]
+    return ARun(parts, {n: Tally(parts[n].name, "bureau") for n in range(10)})
+
+
+def test_few_missing_parts_are_repeated_one_by_one() -> None:
+    run = a_run_of_many(missing=REPEATED_AT_ONCE)
+
+    outcome = judged(run)
+
+    assert outcome.verdict is None
+    assert not outcome.in_bulk
+    assert run.missing == {}
+
+
+@pytest.mark.parametrize("missing_before", [None, 5_000])
+def test_many_missing_parts_are_repeated_in_bulk_while_it_helps(missing_before: int | None) -> None:
+    """One by one, thousands would fill the history of the run before they are done."""
+    run = a_run_of_many(missing=4_000)
+
+    outcome = judged(run, missing_before=missing_before, repeated_in_bulk=True)
+
+    assert outcome.verdict is None
+    assert outcome.in_bulk
+    assert run.missing == {number: run.parts[number] for number in range(10, 4_010)}
+
+
+def test_where_repetition_in_bulk_helps_none_the_run_fails_in_a_workers_own_words() -> None:
+    """One by one, that is: in bulk each failure is caught, and a verdict could not be redriven."""
+    run = a_run_of_many(missing=4_000)
+
+    outcome = judged(run, missing_before=4_000, repeated_in_bulk=True)
+
+    assert outcome.verdict is None
+    assert not outcome.in_bulk
+    assert len(outcome.missing) == 4_000
+
+
+def test_parts_that_leave_no_tally_though_their_workers_succeeded_end_the_repetition() -> None:
+    outcome = judged(a_run_of_many(missing=4_000), missing_before=4_000)
+
+    assert the_verdict(outcome)[0] == "CountsDoNotReconcile"
+    assert not outcome.in_bulk
 
 
 # --- The watermark --------------------------------------------------------------------------

@@ -10,8 +10,10 @@ from credit_core.settings import (
     EnvironmentSettings,
     FreshnessSettings,
     MaterializerSettings,
+    PlannerSettings,
     PromoterSettings,
     PusherSettings,
+    ReconcilerSettings,
     ScorerSettings,
     TrainerSettings,
 )
@@ -19,6 +21,8 @@ from credit_core.settings import (
 CLASSES: dict[str, type[EnvironmentSettings]] = {
     "scorer": ScorerSettings,
     "materializer": MaterializerSettings,
+    "planner": PlannerSettings,
+    "reconciler": ReconcilerSettings,
     "pusher": PusherSettings,
     "freshness": FreshnessSettings,
     "trainer": TrainerSettings,
@@ -31,6 +35,10 @@ def test_what_is_written_is_what_is_read(function: str) -> None:
     environment = EXAMPLE_ENVIRONMENTS[function]
 
     assert CLASSES[function].from_environment(environment).to_environment() == environment
+
+
+def test_every_function_has_an_example() -> None:
+    assert CLASSES.keys() == EXAMPLE_ENVIRONMENTS.keys()
 
 
 def test_each_missing_or_bad_variable_is_named() -> None:

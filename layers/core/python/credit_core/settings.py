@@ -82,7 +82,7 @@ class MaterializerSettings(EnvironmentSettings):
 class PlannerSettings(EnvironmentSettings):
     """Where the planner lists files and keeps plans.
 
-    Files above ``split_bytes`` are cut into parts of about that size; a sweep looks back
+    Files are cut into parts of at most ``split_bytes`` and ``split_rows``; a sweep looks back
     ``sweep_overlap_hours`` further than the watermark.
     """
 
@@ -91,6 +91,7 @@ class PlannerSettings(EnvironmentSettings):
     results_bucket: str
     registry_table: str
     split_bytes: int = Field(ge=1)
+    split_rows: int = Field(ge=1)
     sweep_overlap_hours: float = Field(ge=0)
 
 
@@ -164,8 +165,9 @@ EXAMPLE_ENVIRONMENTS: dict[str, dict[str, str]] = {
         lake_bucket="lake",
         results_bucket="results",
         registry_table="registry",
-        split_bytes=256 * 2**20,
-        sweep_overlap_hours=24,
+        split_bytes=16 * 2**20,
+        split_rows=1_000_000,
+        sweep_overlap_hours=72,
     ).to_environment(),
     "reconciler": ReconcilerSettings(
         product="personal_loan",

@@ -4,6 +4,7 @@
 
     runs/<run_id>/plan.json            a JSON array, read by the Distributed Map
     runs/<run_id>/tallies/<n>.json     what became of part n; done again, it is overwritten
+    runs/<run_id>/missing.json         what is left of the plan, where that is repeated in bulk
     runs/<run_id>/summary.json         the sums and the verdict
 """
 
@@ -65,6 +66,19 @@ class S3RunRecord:
             StoreUnavailableError: They could not be read.
         """
         return tuple(part_of_document(document) for document in self._get(self.plan_key))
+
+    @property
+    def missing_key(self) -> str:
+        """Where the parts that are repeated in bulk lie in the results bucket."""
+        return f"{self._prefix}missing.json"
+
+    def keep_missing(self, parts: Mapping[int, FilePart]) -> None:
+        """Keep the parts that are repeated in bulk, with the numbers that they have in the plan.
+
+        Raises:
+            StoreUnavailableError: They could not be kept.
+        """
+        self._put(self.missing_key, [part_document(n, part) for n, part in parts.items()])
 
     def keep_tally(self, number: int, tally: Tally) -> None:
         """Keep what became of a part, in place of an earlier try's.

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from credit_core.use_cases.plan_materialization import Watermark
 
 REPEATED_AT_ONCE = 200
-"""Parts without a tally that are named for another try; more would not fit a state's 256 KiB."""
+"""Parts without a tally that are named for another try; more would not fit a state's 256 KiB.
+
+More are repeated in bulk, as they were tried first. One by one, each leaves seven events in the
+history of the run, three more for each retry, and a history ends at 25,000.
+"""
 TOLD_FAILURES = 3
 """Faults in the sentence on which a run ends; the run's summary has all of them."""
 
@@ -56,6 +60,13 @@ class RunRecord(Protocol):
 
         Raises:
             StoreUnavailableError: They could not be read.
+        """
+
+    def keep_missing(self, parts: Mapping[int, FilePart]) -> None:
+        """Keep the parts that are repeated in bulk, by their number.
+
+        Raises:
+            StoreUnavailableError: They could not be kept.
         """
 
     def keep_summary(self, document: Mapping[str, Any]) -> None:
@@ -97,7 +108,8 @@ class Outcome:
     """What a run came to.
 
     ``missing`` are the numbers of parts without a tally: their workers failed, and may succeed
-    when they are tried again. While there are any, there is no verdict.
+    when they are tried again. As long as they are, there is no verdict. They are repeated
+    ``in_bulk`` where they are many; each failure is then that part's alone.
     """
 
     prefix: str
@@ -107,6 +119,7 @@ class Outcome:
     views: Mapping[str, Counts]
     refused: Mapping[str, str]
     missing: tuple[int, ...] = ()
+    in_bulk: bool = False
     verdict: Verdict | None = None
     planned: Sequence[FilePart] = field(default=(), repr=False)
 
@@ -134,6 +147,7 @@ def reconcile(
     watermark: Watermark,
     limits: Limits,
     missing_before: int | None,
+    repeated_in_bulk: bool,
 ) -> Outcome:
     """Add up the tallies, judge the run, keep its summary; after a good sweep move the watermark.
 
@@ -146,6 +160,7 @@ def reconcile(
         watermark: The sweeps' watermark.
         limits: What is tolerated.
         missing_before: How many parts lacked a tally before they were last tried again.
+        repeated_in_bulk: Whether that was in bulk, where a worker's failure doesn't end the run.
 
     Raises:
         StoreUnavailableError: A store did not answer; doing it again is safe.
@@ -154,7 +169,10 @@ def reconcile(
     missing = tuple(number for number in range(len(planned)) if number not in tallies)
     known = [tally for number, tally in tallies.items() if number < len(planned)]
     refused = {tally.part: tally.refused for tally in known if tally.refused}
-    again = bool(missing) and (missing_before is None or len(missing) < missing_before)
+    fewer = missing_before is None or len(missing) < missing_before
+    in_bulk = fewer and len(missing) > REPEATED_AT_ONCE
+    # If that didn't help, one by one: then the run fails with a worker's own words, or goes on.
+    again = bool(missing) and (fewer or repeated_in_bulk)
     outcome = Outcome(
         prefix=prefix,
         files=len({part.key for part in planned}),
@@ -166,6 +184,7 @@ def reconcile(
         },
         refused=refused,
         missing=missing,
+        in_bulk=in_bulk,
         verdict=None
         if again
         else verdict(
@@ -180,6 +199,8 @@ def reconcile(
         planned=planned,
     )
     record.keep_summary({"run_id": run_id, **outcome.document()})
+    if in_bulk:
+        record.keep_missing({number: planned[number] for number in missing})
     if moves_watermark_to and not again and not outcome.verdict:
         watermark.move(moves_watermark_to)
     return outcome
