@@ -16,7 +16,12 @@ import pytest
 from credit_cli.lake import rows_in
 from credit_cli.sample import write_sample
 from credit_core.adapters import clients
-from credit_core.adapters.feature_files import opened, require_row_groups, schema_faults
+from credit_core.adapters.feature_files import (
+    column_types,
+    opened,
+    require_row_groups,
+    schema_faults,
+)
 from credit_core.adapters.run_record import S3RunRecord
 from credit_core.errors import InvalidFeatureFileError, StoreUnavailableError
 from credit_core.ports import FilePart
@@ -429,3 +434,41 @@ def test_a_part_that_the_file_does_not_have_is_refused(
 
     with pytest.raises(InvalidFeatureFileError, match="replaced after this run had planned it"):
         require_row_groups(groups, FilePart("x", rows, span))
+
+
+@pytest.mark.parametrize(
+    ("column", "fault"),
+    [
+        ('7 AS "INQ_F1"', "column inq_fi is there twice; bureau expects a whole number"),
+        (
+            "7 AS FILE_ROW_NUMBER",
+            "column file_row_number has a name that reading needs; leave it out",
+        ),
+        ("{'inq_fi': [7], 'more': {'inq_fi': 8}} AS nested", None),
+    ],
+)
+def test_a_column_that_could_be_read_for_another_is_refused(
+    tmp_path: Path, column: str, fault: str | None
+) -> None:
+    good = write_parquet(tmp_path / "good.parquet", [a_lake_row()])
+    odd = tmp_path / "odd.parquet"
+    with duckdb.connect() as connection:
+        selected = f"SELECT *, {column} FROM '{good}'"  # noqa: S608 (the test's own names)
+        connection.execute(f"COPY ({selected}) TO '{odd}' (FORMAT parquet)")
+        # DuckDB writes no two columns of one name, other writers do.
+        odd.write_bytes(odd.read_bytes().replace(b"INQ_F1", b"INQ_FI"))
+
+        assert schema_faults(BUREAU, column_types(connection, odd)) == ([fault] if fault else [])
+
+
+def test_names_of_columns_count_as_athena_reads_them_in_either_case(tmp_path: Path) -> None:
+    row = a_lake_row()
+    path = write_parquet(tmp_path / "x.parquet", [row])
+    upper = tmp_path / "upper.parquet"
+    with duckdb.connect() as connection:
+        names = ", ".join(f'"{name}" AS "{name.upper()}"' for name in bureau_types())
+        selected = f"SELECT {names} FROM '{path}'"  # noqa: S608 (as above)
+        connection.execute(f"COPY ({selected}) TO '{upper}' (FORMAT parquet)")
+        (found,) = opened(connection, upper, BUREAU, part=FilePart(BUREAU_KEY)).rows_by_entity()
+
+    assert found == row

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, cast
 import duckdb
 
 from credit_core.adapters.clients import AWS_ERRORS, error_code
-from credit_core.domain.lake_tables import ColumnType, view_columns
+from credit_core.domain.lake_tables import ROW_NUMBER, ColumnType, view_columns
 from credit_core.domain.product import DType
 from credit_core.errors import InvalidFeatureFileError, StoreUnavailableError
 from credit_core.ports import FilePart, LakeRow
@@ -60,6 +60,8 @@ FILE_TYPES = {
     ColumnType.INSTANT: (TIMESTAMPS, "a timestamp"),
 }
 """What Athena reads as each type of the catalog, and how to say so."""
+
+TWICE = "there twice"
 
 MISSING_CODES = frozenset({"404", "NoSuchKey"})
 CHANGED_CODES = frozenset({"412", "PreconditionFailed"})
@@ -312,12 +314,7 @@ def opened(
     """
     key = part.key
     try:
-        types = {
-            str(name): str(type_)
-            for name, type_, *_ in connection.execute(
-                "DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]
-            ).fetchall()
-        }
+        types = column_types(connection, path)
         counted = connection.execute(
             "SELECT num_rows FROM parquet_file_metadata(?)", [str(path)]
         ).fetchall()
@@ -382,12 +379,40 @@ def require_row_groups(groups: Sequence[RowGroup], part: FilePart) -> None:
         raise _replaced(part.key)
 
 
+def column_types(connection: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
+    """Return DuckDB's name of the type of each column of a Parquet file.
+
+    Names are in lower case, as Athena has them. A name that comes twice is ``TWICE`` in place of a
+    type; DuckDB would take the first, and Athena refuses the file.
+
+    Raises:
+        duckdb.Error: The footer cannot be read.
+    """
+    described = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
+    # DuckDB gives the second of two columns another name; the file's own tree has the true ones.
+    elements = connection.execute(
+        "SELECT name, coalesce(num_children, 0) FROM parquet_schema(?)", [str(path)]
+    ).fetchall()
+    names, below = [], [int(elements[0][1])]
+    for name, children in elements[1:]:
+        if len(below) == 1:
+            names.append(str(name).lower())
+        below[-1] -= 1
+        below.append(int(children))
+        while len(below) > 1 and not below[-1]:
+            below.pop()
+    types: dict[str, str] = {}
+    for name, (_, type_, *_) in zip(names, described, strict=True):
+        types[name] = TWICE if name in types else str(type_)
+    return types
+
+
 def schema_faults(view: FeatureView, types: Mapping[str, str]) -> list[str]:
     """Return what is wrong with a file's columns; columns that the view does not name are ignored.
 
     Args:
         view: What the file should hold.
-        types: DuckDB's name of the type of each column.
+        types: As ``column_types`` returns them.
     """
     return column_faults(view.name, view_columns(view), types)
 
@@ -400,9 +425,11 @@ def column_faults(
     Args:
         table: What the messages call whoever expects them.
         columns: What the file should hold.
-        types: DuckDB's name of the type of each column.
+        types: As ``column_types`` returns them.
     """
     faults = []
+    if ROW_NUMBER in types:
+        faults.append(f"column {ROW_NUMBER} has a name that reading needs; leave it out")
     for name, type_ in columns.items():
         allowed, words = FILE_TYPES[type_]
         if name not in types:

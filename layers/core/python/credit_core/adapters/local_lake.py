@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from credit_core.adapters.feature_files import column_faults, instant_sql
+from credit_core.adapters.feature_files import column_faults, column_types, instant_sql
 from credit_core.domain.lake_tables import ColumnType, lake_tables
 from credit_core.domain.point_in_time import (
     training_set_columns,
@@ -246,10 +246,9 @@ def _select(table: LakeTable, paths: Sequence[Path]) -> str:
 
 def _types(connection: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
     try:
-        described = connection.execute(f"DESCRIBE FROM {_parquet([path])}").fetchall()
+        return column_types(connection, path)
     except duckdb.Error as error:
         raise _unreadable(str(path), error) from None
-    return {str(name): str(type_) for name, type_, *_ in described}
 
 
 def _unreadable(place: str, error: duckdb.Error) -> InvalidFeatureFileError:

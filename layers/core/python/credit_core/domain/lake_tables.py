@@ -28,6 +28,9 @@ class ColumnType(StrEnum):
     INSTANT = "timestamp"
 
 
+ROW_NUMBER = "file_row_number"
+"""A column that DuckDB adds to a file for whoever asks where a row lies; no file may have one."""
+
 FEATURE_TYPES = {
     DType.FLOAT: ColumnType.FLOAT,
     DType.INTEGER: ColumnType.INTEGER,

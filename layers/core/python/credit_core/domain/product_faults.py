@@ -50,7 +50,7 @@ REASON, ENTITY = a(AdverseActionReason), a(Entity)
 type Members[T] = Sequence[tuple[str, T]]
 """Parts of a definition, each with its place."""
 
-TABLE_COLUMNS = ("application_id", "event_timestamp", "created_timestamp")
+TABLE_COLUMNS = ("application_id", "event_timestamp", "created_timestamp", "file_row_number")
 """Columns that every product has; no feature, key or label can have such a name."""
 REQUEST_RESERVED = re.compile(
     r"(construct|copy|dict|from_orm|json|parse_(file|obj|raw)|schema(_json)?|update_forward_refs"
