@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from credit_cli import pipelines
 from credit_cli.errors import UsageError
 from credit_cli.known_product import known_product
+from credit_core.domain.places import PUSHED_FOLDER
 from credit_core.use_cases.materialize import is_hidden
-from credit_core.use_cases.plan_materialization import feature_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 MACHINE = "MaterializationStateMachine"
 SUMS = ("files", "parts", "read", "written", "stale", "rejected")
-PUSHED = "/pushed/"
 ANNOUNCED_SECONDS = 15.0
 """Within this time of an upload its run is seen, or it is not waited for any longer."""
 
@@ -37,7 +36,7 @@ def execution_input(product: str, *, prefix: str | None, sweep: bool) -> dict[st
         UsageError: The product has no such prefix, or both ways were asked for.
         InvalidProductError: There is no such product, or its definition is broken.
     """
-    root = feature_prefix(known_product(product))
+    root = known_product(product).features_prefix
     if sweep:
         if prefix is not None:
             raise UsageError("--sweep takes what is new, so it goes without --prefix")
@@ -124,7 +123,7 @@ def settled(
     runs = {found.execution: found for found in latest.values()}
     sound = all(found.status in {"RUNNING", "SUCCEEDED"} for found in runs.values())
     if not files or len(latest) < len(files) or not sound:
-        prefix = feature_prefix(known_product(product))
+        prefix = known_product(product).features_prefix
         return run(aws, deployment, {"prefix": prefix}, progress) | {"done_before": False}
     counts = added([finished(aws, execution, progress) for execution in runs])
     return counts | {"done_before": not uploaded}
@@ -136,10 +135,10 @@ def feature_files(aws: LocalAws, bucket: str, product: str) -> dict[str, datetim
     return {
         entry["Key"]: entry["LastModified"]
         for page in s3.get_paginator("list_objects_v2").paginate(
-            Bucket=bucket, Prefix=feature_prefix(known_product(product))
+            Bucket=bucket, Prefix=known_product(product).features_prefix
         )
         for entry in page.get("Contents", [])
-        if not is_hidden(entry["Key"]) and PUSHED not in entry["Key"]
+        if not is_hidden(entry["Key"]) and f"/{PUSHED_FOLDER}/" not in entry["Key"]
     }
 
 

@@ -9,6 +9,7 @@ from constructs import Construct
 from cdk_app.components.scorer import LIVE
 from cdk_app.stages import Patience
 from credit_core.domain.metrics import NAMESPACE, Metric, dimensions
+from credit_core.domain.places import REJECTED_PUSHES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -151,7 +152,7 @@ class PushAlarms(Construct):
         pager.page(
             "PushRejected",
             description="Pushed rows were refused: they are not what the product defines. Their "
-            "faults lie under rejected/push/ in the results bucket; the sender has to mend them.",
+            f"faults lie under {REJECTED_PUSHES} in the results bucket; the sender mends them.",
             namespace=NAMESPACE,
             metric=Metric.REJECTED_PUSHES,
             dimensions=dimensions(stage=stage.name, product=product.name),

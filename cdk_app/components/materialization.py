@@ -8,13 +8,13 @@ from constructs import Construct
 
 from cdk_app.components.materialization_definition import (
     MAP_LABEL,
-    MAP_RESULTS,
     MaterializationFunctions,
     materialization_definition,
 )
 from cdk_app.components.materialization_triggers import MaterializationTriggers
 from cdk_app.components.service_function import ServiceFunction
 from cdk_app.components.workflow import Workflow
+from credit_core.domain.places import MAP_RESULTS, REJECTED, RUNS, watermark_partition
 from credit_core.settings import MaterializerSettings, PlannerSettings, ReconcilerSettings
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from cdk_app.stages import Stage
     from credit_core.domain.product import CreditProduct
 
-RUNS = "runs/"
 """Where plans and tallies lie in the results bucket."""
 
 
@@ -43,9 +42,9 @@ class FeatureMaterialization(Construct):
         super().__init__(scope, id_)
         self._stage, self._product = stage, product
         self._storage, self._layers = storage, layers
-        self._features = f"{product.name}/features/"
+        self._features = product.features_prefix
         # An item of the registry of its own: whoever moves it can't move the rollout pointer.
-        self._watermark = f"{product.name}#materialization"
+        self._watermark = watermark_partition(product.name)
         functions = MaterializationFunctions(
             planner=self._planner().function.function_arn,
             materializer=self._materializer().function.function_arn,
@@ -136,7 +135,7 @@ class FeatureMaterialization(Construct):
         may.allow("s3:ListBucket", on=[buckets.lake.bucket_arn])
         # PartiQL is what lets many conditional writes share a request.
         may.allow("dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate", on=[table.table_arn])
-        may.allow_objects("s3:PutObject", bucket=buckets.results, prefix="rejected/")
+        may.allow_objects("s3:PutObject", bucket=buckets.results, prefix=REJECTED)
         may.allow_objects("s3:PutObject", bucket=buckets.results, prefix=RUNS)
         may.allow("secretsmanager:GetSecretValue", on=[secret.secret_arn])
         may.allow_key(self._storage.key, through=("dynamodb", "s3", "secretsmanager"))

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from aws_cdk import Aws
 
 from cdk_app.components.workflow import LAMBDA_INVOKE, RETRY_LAMBDA, RETRY_THROTTLED
+from credit_core.domain.places import MAP_RESULTS
 
 if TYPE_CHECKING:
     from cdk_app.stages import FunctionSize, Stage
 
 MAP_LABEL = "Parts"
-MAP_RESULTS = "runs/map-results"
 """Where the Map leaves the answers of its parts: kept in the state, they would have to fit it."""
 SECONDS_AN_HOUR = 3_600
 

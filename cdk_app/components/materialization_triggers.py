@@ -14,6 +14,7 @@ from constructs import Construct
 
 from cdk_app.components.acknowledgements import acknowledge
 from cdk_app.components.own_role import OwnRole
+from credit_core.domain.places import APPLICATIONS_FOLDER, PUSHED_FOLDER
 
 if TYPE_CHECKING:
     from aws_cdk import aws_s3 as s3
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from cdk_app.components.workflow import Workflow
     from cdk_app.stages import Stage
 
-NOT_FROM_HERE = ["*/applications/*", "*/pushed/*"]
+NOT_FROM_HERE = [f"*/{APPLICATIONS_FOLDER}/*", f"*/{PUSHED_FOLDER}/*"]
 """Uploads that start nothing: loans are for training, and pushed rows are in the store already.
 
 A pattern can't ask for one prefix and against another, but features are all else that the lake has.

@@ -13,7 +13,8 @@ from constructs import Construct
 
 from cdk_app.components.acknowledgements import acknowledge
 from cdk_app.components.service_function import ServiceFunction
-from credit_core.domain.feature_event import DETAIL_TYPE, pushed_prefix
+from credit_core.domain.feature_event import DETAIL_TYPE
+from credit_core.domain.places import REJECTED_PUSHES, pushed_prefix
 from credit_core.settings import PusherSettings
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ class FeaturePush(Construct):
         )
         for view in product.feature_views:
             may.allow_objects("s3:PutObject", bucket=lake, prefix=pushed_prefix(product, view))
-        may.allow_objects("s3:PutObject", bucket=results, prefix="rejected/push/")
+        may.allow_objects("s3:PutObject", bucket=results, prefix=REJECTED_PUSHES)
         may.allow("dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate", on=[table.table_arn])
         may.allow("secretsmanager:GetSecretValue", on=[secret.secret_arn])
         may.allow_key(storage.key, through=("dynamodb", "s3", "secretsmanager", "sqs"))

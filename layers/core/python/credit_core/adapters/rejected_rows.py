@@ -9,6 +9,7 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 from credit_core.adapters.clients import AWS_ERRORS, error_code
+from credit_core.domain.places import REJECTED
 from credit_core.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -28,11 +29,11 @@ def rejected_key(run_id: str, name: str) -> str:
 
     A name that is too long for a part of a key is cut, and made unique again by its hash.
     """
-    key = f"rejected/{run_id}/{name}.jsonl"
+    key = f"{REJECTED}{run_id}/{name}.jsonl"
     if len(key.encode()) <= LONGEST_KEY_BYTES:
         return key
     short = name.encode()[: LONGEST_KEY_BYTES // 2].decode(errors="ignore")
-    return f"rejected/{run_id}/{short}-{hashlib.sha256(name.encode()).hexdigest()}.jsonl"
+    return f"{REJECTED}{run_id}/{short}-{hashlib.sha256(name.encode()).hexdigest()}.jsonl"
 
 
 class S3RejectedRows:

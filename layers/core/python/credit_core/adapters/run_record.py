@@ -16,6 +16,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from credit_core.adapters.clients import AWS_ERRORS, error_code
+from credit_core.domain.places import RUNS
 from credit_core.errors import StoreUnavailableError
 from credit_core.use_cases.plan_materialization import part_document, part_of_document
 from credit_core.use_cases.reconcile import Tally
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from credit_core.ports import FilePart
-
-RUNS = "runs/"
 
 
 class S3RunRecord:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from credit_core.adapters.clients import AWS_ERRORS, error_code
+from credit_core.domain.places import watermark_partition
 from credit_core.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -68,11 +69,6 @@ class DynamoDBWatermark:
             message = f"the watermark cannot be moved: {error_code(error)}"
             raise StoreUnavailableError(message) from None
         return True
-
-
-def watermark_partition(product: str) -> str:
-    """Return the partition key of a product's watermark in the registry."""
-    return f"{product}#materialization"
 
 
 def moment_text(moment: datetime) -> str:

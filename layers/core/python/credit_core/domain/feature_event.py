@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from credit_core.domain.product import CreditProduct, FeatureView
-
 DETAIL_TYPE = "FeatureRow"
 """The event's ``detail-type``; the bus carries no others to the lake."""
 
@@ -15,8 +10,3 @@ FIELDS = ("view", "keys", "event_timestamp", "created_timestamp", "features")
 
 MAXIMUM_EVENT_BYTES = 262_144
 """Limit of EventBridge for an event, and for all events of one call."""
-
-
-def pushed_prefix(product: CreditProduct, view: FeatureView) -> str:
-    """Return the key prefix of a view's pushed rows in the lake."""
-    return f"{product.view_prefix(view)}pushed/"

@@ -40,6 +40,7 @@ from credit_core.domain.definitions import (
     RiskDirection,
     Value,
 )
+from credit_core.domain.places import APPLICATIONS_FOLDER
 from credit_core.domain.product_faults import product_faults
 from credit_core.errors import InvalidProductError
 
@@ -126,7 +127,12 @@ class CreditProduct:
     @property
     def applications_prefix(self) -> str:
         """Key prefix of the applications' Parquet files in the lake."""
-        return f"{self.name}/applications/"
+        return f"{self.name}/{APPLICATIONS_FOLDER}/"
+
+    @property
+    def features_prefix(self) -> str:
+        """Key prefix of the feature files of all views in the lake."""
+        return f"{self.name}/features/"
 
     def view_table(self, view: FeatureView) -> str:
         """Name of the Glue table of a view's history."""
@@ -134,7 +140,7 @@ class CreditProduct:
 
     def view_prefix(self, view: FeatureView) -> str:
         """Key prefix of a view's Parquet files in the lake."""
-        return f"{self.name}/features/{view.name}/"
+        return f"{self.features_prefix}{view.name}/"
 
     def view(self, name: str) -> FeatureView:
         """Return the view of that name.

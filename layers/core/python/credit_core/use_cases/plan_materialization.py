@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from credit_core.domain.feature_event import pushed_prefix
+from credit_core.domain.places import pushed_prefix
 from credit_core.errors import InvalidFeatureFileError
 from credit_core.ports import FilePart
 from credit_core.use_cases.materialize import is_hidden
@@ -119,11 +119,6 @@ class Plan:
     watermark: datetime | None = None
 
 
-def feature_prefix(product: CreditProduct) -> str:
-    """Return the prefix below which all feature files of a product lie."""
-    return f"{product.name}/features/"
-
-
 def plan_prefix(
     product: CreditProduct, prefix: str, *, lake: LakeListing, footers: Footers, bounds: PartBounds
 ) -> Plan:
@@ -140,7 +135,7 @@ def plan_prefix(
         InvalidFeatureFileError: No feature file of this product has such a key.
         StoreUnavailableError: The lake did not answer.
     """
-    root = feature_prefix(product)
+    root = product.features_prefix
     if not prefix.startswith(root):
         raise InvalidFeatureFileError(f"{prefix}: expected a prefix that begins with {root}")
     found = list(lake.objects(prefix))
@@ -170,7 +165,7 @@ def plan_sweep(
         StoreUnavailableError: The lake or the watermark did not answer.
     """
     moved_to = watermark.read()
-    root = feature_prefix(product)
+    root = product.features_prefix
     long_ago = datetime.min.replace(tzinfo=UTC)
     since = moved_to - overlap if moved_to else long_ago
     pushed_since = moved_to - min(overlap, PUSHED_OVERLAP) if moved_to else long_ago

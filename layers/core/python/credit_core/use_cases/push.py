@@ -14,9 +14,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from credit_core.domain.feature_event import FIELDS, pushed_prefix
+from credit_core.domain.feature_event import FIELDS
 from credit_core.domain.metrics import Measurement, Metric, Unit, dimensions
 from credit_core.domain.online_store import keyed_hash
+from credit_core.domain.places import pushed_prefix
 from credit_core.domain.product import DType
 from credit_core.errors import StoreUnavailableError
 from credit_core.ports import LakeRow, RejectedRow

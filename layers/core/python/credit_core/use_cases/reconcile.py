@@ -10,6 +10,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from credit_core.domain.places import REJECTED
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
@@ -247,7 +249,7 @@ def verdict(
         return Verdict(
             "TooManyRejected",
             f"{counts.rejected} of {counts.read} rows were rejected; the limit is a share of "
-            f"{limits.rejected_rows_share}. They lie, with reasons, under rejected/{run_id}/ in "
+            f"{limits.rejected_rows_share}. They lie, with reasons, under {REJECTED}{run_id}/ in "
             "the results bucket",
         )
     return None

@@ -1,0 +1,36 @@
+"""Where things lie: names that functions write to and that their roles are held to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from credit_core.domain.product import CreditProduct, FeatureView
+
+RUNS = "runs/"
+"""In the results bucket: plan, tallies and summary of each materialization."""
+
+MAP_RESULTS = f"{RUNS}map-results"
+"""In the results bucket: what Step Functions itself keeps of a Distributed Map."""
+
+REJECTED = "rejected/"
+"""In the results bucket: rejected rows of each run."""
+
+REJECTED_PUSHES = f"{REJECTED}push/"
+"""In the results bucket: rejected rows of the event bus."""
+
+APPLICATIONS_FOLDER, PUSHED_FOLDER = "applications", "pushed"
+"""In the lake, below a product and below a view: what starts no materialization."""
+
+
+def pushed_prefix(product: CreditProduct, view: FeatureView) -> str:
+    """Return the key prefix of a view's pushed rows in the lake."""
+    return f"{product.view_prefix(view)}{PUSHED_FOLDER}/"
+
+
+def watermark_partition(product: str) -> str:
+    """Return the partition key of a product's watermark in the registry.
+
+    The rollout pointer has another, so that a role for the one is none for the other.
+    """
+    return f"{product}#materialization"
