@@ -51,6 +51,8 @@ class ServiceFunction(Construct):
         self.function = lambda_.Function(
             self,
             "Function",
+            # CloudFormation's own name would be cut where it begins to say which function it is.
+            function_name=f"{stage.prefix}-{name}",
             description=description,
             runtime=lambda_.Runtime.PYTHON_3_13,
             # onnxruntime has crashed at import on arm64.

@@ -162,11 +162,7 @@ class Throttle:
 
 @pytest.fixture
 def throttle(aws: LocalAws) -> Iterator[Throttle]:
-    functions = aws.client("lambda").list_functions()["Functions"]
-    (name,) = (
-        found["FunctionName"] for found in functions if "Materializer" in found["FunctionName"]
-    )
-    throttle = Throttle(aws, name)
+    throttle = Throttle(aws, "credit-local-personal-loan-materializer")
     yield throttle
     throttle.open()
 

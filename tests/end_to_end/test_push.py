@@ -163,13 +163,8 @@ def test_a_bad_row_on_the_bus_is_noted_without_its_values(
 @pytest.mark.usefixtures("demo")
 def test_the_freshness_of_each_view_is_a_metric(aws: LocalAws) -> None:
     lambda_: LambdaClient = aws.client("lambda")
+    function = "credit-local-personal-loan-freshness"
     cloudwatch: CloudWatchClient = aws.client("cloudwatch")
-    (function,) = (
-        found["FunctionName"]
-        for page in lambda_.get_paginator("list_functions").paginate()
-        for found in page["Functions"]
-        if "FreshnessMeter" in found["FunctionName"]
-    )
 
     # The schedule would come within five minutes.
     answer = lambda_.invoke(FunctionName=function)
