@@ -18,10 +18,10 @@ from credit_core.adapters.rejected_rows import S3RejectedRows
 from credit_core.adapters.run_record import S3RunRecord
 from credit_core.domain.product import load_product
 from credit_core.errors import InvalidFeatureFileError, StoreUnavailableError
+from credit_core.ports import Tally
 from credit_core.settings import MaterializerSettings
 from credit_core.use_cases.materialize import materialize
 from credit_core.use_cases.plan_materialization import part_of_document
-from credit_core.use_cases.reconcile import Tally
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -67,7 +67,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 def tally_of(part: FilePart, *, run_id: str) -> Tally:
     """Materialize a part; return what became of its rows, or why it was refused."""
     try:
-        done = materialize(
+        return materialize(
             product,
             part,
             lake=S3FeatureLake(s3, settings.lake_bucket, memory_mb=MEMORY_MB // 2),
@@ -79,5 +79,3 @@ def tally_of(part: FilePart, *, run_id: str) -> Tally:
         )
     except InvalidFeatureFileError as error:
         return Tally(part.name, refused=str(error))
-    counts = asdict(done)
-    return Tally(part=counts.pop("key"), **counts)

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from credit_core.domain.decision import Decision
-    from credit_core.use_cases.materialize import MaterializedFile
+    from credit_core.ports import Tally
     from model_build.train import TrainedModel
     from model_build.training_set import TrainingSet
     from tests.integration.conftest import LocalCloud
@@ -176,7 +176,7 @@ class Service:
             self._s3.upload_file(str(path), self._lake, path.relative_to(folder).as_posix())
 
     @cached_property
-    def materialized(self) -> dict[str, MaterializedFile]:
+    def materialized(self) -> dict[str, Tally]:
         """What became of each feature file."""
         table = self._tables["online-store"]
         store = PartiqlOnlineStoreWriter(self._cloud.client("dynamodb"), table)

@@ -34,8 +34,7 @@ from tests.integration.materialization_worker import load_handler
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from credit_core.ports import LakeRow
-    from credit_core.use_cases.reconcile import Tally
+    from credit_core.ports import LakeRow, Tally
     from tests.integration.conftest import LocalCloud
 
 LAMBDAS = Path(__file__).parents[2] / "lambdas"

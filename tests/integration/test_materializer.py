@@ -24,10 +24,9 @@ from credit_core.adapters.feature_files import (
 )
 from credit_core.adapters.run_record import S3RunRecord
 from credit_core.errors import InvalidFeatureFileError, StoreUnavailableError
-from credit_core.ports import FilePart
+from credit_core.ports import FilePart, Tally
 from credit_core.settings import MaterializerSettings
 from credit_core.use_cases.plan_materialization import RowGroup, part_document
-from credit_core.use_cases.reconcile import Tally
 from tests.builders import PRODUCT, SECRET
 from tests.builders_aws import create_table
 from tests.feature_rows import (

@@ -16,7 +16,6 @@ from credit_core.errors import InvalidFeatureFileError
 from credit_core.ports import FilePart
 from credit_core.use_cases.materialize import (
     ROWS_A_WRITE,
-    MaterializedFile,
     materialize,
     view_of_key,
 )
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 
     from credit_core.domain.online_store import FeatureRow
     from credit_core.domain.product import CreditProduct, Value
-    from credit_core.ports import LakeRow, WriteCounts
+    from credit_core.ports import LakeRow, Tally, WriteCounts
 
 REGION = PRODUCT.view("region_market")
 EVENTS = [AN_HOUR_AGO - timedelta(days=days) for days in range(3)]
@@ -64,7 +63,7 @@ def materialized(
     *,
     product: CreditProduct = PRODUCT,
     wait: Callable[[float], None] = never,
-) -> MaterializedFile:
+) -> Tally:
     return materialize(
         product,
         FilePart(BUREAU_KEY),

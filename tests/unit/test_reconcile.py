@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from credit_core.ports import FilePart
+from credit_core.ports import FilePart, Tally
 from credit_core.use_cases.reconcile import (
     REPEATED_AT_ONCE,
     Counts,
     Limits,
     Outcome,
-    Tally,
     reconcile,
 )
 from tests.builders import NOW

@@ -214,6 +214,27 @@ class FeatureLake(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """What became of the rows of a ``FilePart``, which ``part`` names.
+
+    ``refused`` says why nothing of it was written.
+    """
+
+    part: str
+    view: str | None = None
+    read: int = 0
+    written: int = 0
+    stale: int = 0
+    rejected: int = 0
+    refused: str | None = None
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether every row is accounted for."""
+        return self.read == self.written + self.stale + self.rejected
+
+
+@dataclass(frozen=True, slots=True)
 class RejectedRow:
     """A row that was not written, and why. It holds no identifier and no value.
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from credit_core.adapters.clients import AWS_ERRORS, error_code
 from credit_core.domain.places import RUNS
 from credit_core.errors import StoreUnavailableError
+from credit_core.ports import Tally
 from credit_core.use_cases.plan_materialization import part_document, part_of_document
-from credit_core.use_cases.reconcile import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,7 +6,7 @@ decided by the rows alone (see ``OnlineStoreWriter``), so the store ends the sam
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import batched, groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from credit_core.domain.online_store import (
 )
 from credit_core.domain.product import RETENTION_TTLS
 from credit_core.errors import InvalidFeatureFileError
-from credit_core.ports import RejectedRow, WriteCounts
+from credit_core.ports import RejectedRow, Tally, WriteCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -38,21 +38,6 @@ if TYPE_CHECKING:
 
 ROWS_A_WRITE = 2_000
 """Rows handed to the store at once: enough to keep its connections busy, little to hold."""
-
-
-@dataclass(frozen=True, slots=True)
-class MaterializedFile:
-    """What became of the rows of a file or a part of it, which ``key`` names.
-
-    ``read`` is ``written`` + ``stale`` + ``rejected``.
-    """
-
-    key: str
-    view: str
-    read: int
-    written: int = 0
-    stale: int = 0
-    rejected: int = 0
 
 
 def is_hidden(key: str) -> bool:
@@ -89,7 +74,7 @@ def materialize(
     secret: bytes,
     as_of: datetime,
     wait: Callable[[float], None],
-) -> MaterializedFile:
+) -> Tally:
     """Write the newest valid row of each entity in a file, unless the store holds a newer one.
 
     A hidden file (see ``is_hidden``) counts as one without rows.
@@ -111,7 +96,7 @@ def materialize(
     """
     view = view_of_key(product, part.key)
     if is_hidden(part.key):
-        return MaterializedFile(part.name, view.name, read=0)
+        return Tally(part.name, view.name, read=0)
     with lake.open(part, view) as file, rejected_rows.open(part.name) as reject:
         inspection = RowInspection(product, view, secret=secret, as_of=as_of, reject=reject)
         rows = inspection.valid_rows(file.rows_by_entity())
@@ -119,7 +104,7 @@ def materialize(
         read = file.row_count
     # Each number is counted where it arises, so that a row lost anywhere shows as a difference.
     stale = counts.stale + inspection.valid - sent
-    return MaterializedFile(part.name, view.name, read, counts.written, stale, inspection.rejected)
+    return Tally(part.name, view.name, read, counts.written, stale, inspection.rejected)
 
 
 class RowInspection:

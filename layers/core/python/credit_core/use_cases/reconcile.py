@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from credit_core.ports import FilePart
+    from credit_core.ports import FilePart, Tally
     from credit_core.use_cases.plan_materialization import Watermark
 
 REPEATED_AT_ONCE = 200
@@ -27,24 +27,6 @@ history of the run, three more for each retry, and a history ends at 25,000.
 """
 TOLD_FAILURES = 3
 """Faults in the sentence on which a run ends; the run's summary has all of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """What became of one part's rows; ``refused`` says why nothing of it was written."""
-
-    part: str
-    view: str | None = None
-    read: int = 0
-    written: int = 0
-    stale: int = 0
-    rejected: int = 0
-    refused: str | None = None
-
-    @property
-    def adds_up(self) -> bool:
-        """Whether every row is accounted for."""
-        return self.read == self.written + self.stale + self.rejected
 
 
 class RunRecord(Protocol):
