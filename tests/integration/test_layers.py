@@ -15,9 +15,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from credit_core.settings import EXAMPLE_ENVIRONMENTS
 from layers import build
 from layers.build import FUNCTION_LAYERS, LayerError, Platform
+from tests.example_environments import EXAMPLE_ENVIRONMENTS
 
 FUNCTIONS = tuple(FUNCTION_LAYERS)
 HANDLERS = sorted(path.parent.name for path in build.ROOT.glob("lambdas/*/handler.py"))

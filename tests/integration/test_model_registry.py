@@ -24,10 +24,10 @@ from credit_core.errors import (
     StoreUnavailableError,
     TrainingDataError,
 )
-from credit_core.settings import EXAMPLE_ENVIRONMENTS
 from tests.builders import PRODUCT, a_manifest, a_pointer
 from tests.builders_aws import create_table
 from tests.builders_training import as_csv, some_rows
+from tests.example_environments import EXAMPLE_ENVIRONMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,6 @@ import pytest
 
 from credit_core.errors import ConfigurationError
 from credit_core.settings import (
-    EXAMPLE_ENVIRONMENTS,
     EnvironmentSettings,
     FreshnessSettings,
     MaterializerSettings,
@@ -17,6 +16,7 @@ from credit_core.settings import (
     ScorerSettings,
     TrainerSettings,
 )
+from tests.example_environments import EXAMPLE_ENVIRONMENTS
 
 CLASSES: dict[str, type[EnvironmentSettings]] = {
     "scorer": ScorerSettings,
