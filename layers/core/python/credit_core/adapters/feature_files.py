@@ -53,6 +53,15 @@ TIMESTAMPS = frozenset(
 )
 TEXTS = frozenset({"VARCHAR"})
 
+DUCKDB_TYPES = {
+    ColumnType.TEXT: "VARCHAR",
+    ColumnType.INTEGER: "BIGINT",
+    ColumnType.FLOAT: "DOUBLE",
+    # In UTC, without saying so: a timestamp of the catalog has no zone.
+    ColumnType.INSTANT: "TIMESTAMP",
+}
+"""What DuckDB calls the types of the catalog."""
+
 FILE_TYPES = {
     ColumnType.TEXT: (TEXTS, "text"),
     ColumnType.INTEGER: (WHOLE_NUMBERS, "a whole number"),

@@ -9,26 +9,18 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from credit_core.adapters.clients import AWS_ERRORS, error_code
+from credit_core.adapters.feature_files import DUCKDB_TYPES
 from credit_core.domain.lake_tables import FEATURE_TYPES, INSTANTS, KEY_TYPES, ColumnType
 from credit_core.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from datetime import datetime
 
     from mypy_boto3_s3 import S3Client
 
     from credit_core.domain.product import FeatureView, Value
     from credit_core.ports import LakeRow
-
-TYPES: Mapping[ColumnType, str] = {
-    ColumnType.TEXT: "VARCHAR",
-    ColumnType.INTEGER: "BIGINT",
-    ColumnType.FLOAT: "DOUBLE",
-    # In UTC, without saying so: a timestamp of the catalog has no zone.
-    ColumnType.INSTANT: "TIMESTAMP",
-}
-"""What DuckDB calls the types of the catalog."""
 
 
 class S3LakeAppender:
@@ -64,7 +56,7 @@ class S3LakeAppender:
 def parquet(connection: duckdb.DuckDBPyConnection, row: LakeRow, view: FeatureView) -> bytes:
     """Return a Parquet file that holds one row of a view."""
     columns = list(_columns(row, view))
-    selected = ", ".join(f'?::{TYPES[type_]} AS "{name}"' for name, type_, _ in columns)
+    selected = ", ".join(f'?::{DUCKDB_TYPES[type_]} AS "{name}"' for name, type_, _ in columns)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "row.parquet"
         # Names are checked by the product's definition, and the path is ours.

@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from credit_core.adapters.feature_files import column_faults, column_types, instant_sql
+from credit_core.adapters.feature_files import (
+    DUCKDB_TYPES,
+    column_faults,
+    column_types,
+    instant_sql,
+)
 from credit_core.domain.lake_tables import ColumnType, lake_tables
 from credit_core.domain.point_in_time import (
     training_set_columns,
@@ -32,12 +37,6 @@ if TYPE_CHECKING:
     from credit_core.domain.lake_tables import LakeTable
     from credit_core.domain.product import CreditProduct
 
-SQL_TYPES = {
-    ColumnType.TEXT: "VARCHAR",
-    ColumnType.INTEGER: "BIGINT",
-    ColumnType.FLOAT: "DOUBLE",
-    ColumnType.INSTANT: "TIMESTAMP",
-}
 PARQUET_OPTIONS = "FORMAT parquet, COMPRESSION zstd"
 CSV_OPTIONS = "FORMAT csv, HEADER, TIMESTAMPFORMAT '%Y-%m-%d %H:%M:%S.%g'"
 """Times as in Athena's CSV, so that training reads either."""
@@ -237,7 +236,7 @@ def _select(table: LakeTable, paths: Sequence[Path]) -> str:
         value = f'"{name}"' if paths else "NULL"
         if type_ is ColumnType.INSTANT and paths:
             value = instant_sql(name)
-        return f'CAST({value} AS {SQL_TYPES[type_]}) AS "{name}"'
+        return f'CAST({value} AS {DUCKDB_TYPES[type_]}) AS "{name}"'
 
     columns = ", ".join(column(name, type_) for name, type_ in table.columns.items())
     source = f" FROM {_parquet(paths)}" if paths else ""
