@@ -132,7 +132,10 @@ def _feature_document(feature: Feature) -> dict[str, Any]:
         each.name: getattr(feature, each.name)
         for each in fields(feature)
         if each.name not in {"function", "adverse_action"}
-    } | {"adverse_action": asdict(feature.adverse_action)}
+    } | {
+        "adverse_action": asdict(feature.adverse_action),
+        "influence": asdict(feature.influence) if feature.influence else None,
+    }
 
 
 def check_lines(

@@ -242,7 +242,7 @@ def _directions(contender: Contender, model: OnnxClassifier) -> Gate:
         moved = np.repeat(rows, len(grid), axis=0)
         moved[:, position] = np.tile(grid, len(rows))
         if position < base_count:
-            moved = with_derived(product, moved[:, :base_count])
+            moved = with_derived(product, moved[:, :base_count]).astype(np.float32)
         steps = np.diff(model.log_odds(moved).reshape(len(rows), len(grid)), axis=1)
         against = -steps if feature.risk is RiskDirection.INCREASING else steps
         if against.max() > worst:

@@ -11,7 +11,11 @@ import numpy as np
 from credit_core.domain.product import (
     REFER,
     AdverseActionReason,
+    Band,
+    Change,
     Column,
+    Comparison,
+    Condition,
     CreditProduct,
     DerivedFeature,
     DType,
@@ -19,10 +23,14 @@ from credit_core.domain.product import (
     EntityKey,
     Feature,
     FeatureView,
+    Influence,
     Label,
+    Outcome,
     Policy,
     ProhibitedInput,
     RiskDirection,
+    Rule,
+    RuleKind,
     safe_ratio,
 )
 
@@ -118,6 +126,7 @@ REQUEST_FEATURES = (
         maximum=40_000,
         adverse_action=AMOUNT,
         risk=RiskDirection.INCREASING,
+        influence=Influence(change=Change.LOWER, step=100),
     ),
     Feature(
         name="term_months",
@@ -127,6 +136,7 @@ REQUEST_FEATURES = (
         minimum=12,
         maximum=84,
         adverse_action=TERM,
+        influence=Influence(step=12),
     ),
     Feature(
         name="annual_income",
@@ -339,7 +349,31 @@ PRODUCT = CreditProduct(
         ProhibitedInput(name="sub_grade", reason="the earlier lender's own verdict"),
     ),
     policy=Policy(
-        version="2026-11-1",
+        version="2026-11-2",
+        rules=(
+            Rule(
+                code="MINIMUM_INCOME",
+                kind=RuleKind.ELIGIBILITY,
+                when=(Condition("annual_income", Comparison.BELOW, 6_000),),
+                outcome=Outcome.DECLINE,
+                text="Income is below the minimum for this loan",
+            ),
+            Rule(
+                code="PAYMENT_BURDEN",
+                kind=RuleKind.AFFORDABILITY,
+                when=(Condition("payment_to_income", Comparison.ABOVE, 0.5),),
+                outcome=Outcome.DECLINE,
+                text="The repayments would take more than half of your income",
+            ),
+            Rule(
+                code="PAST_DUE_NOW",
+                kind=RuleKind.LIMIT,
+                when=(Condition("acc_now_delinq", Comparison.AT_LEAST, 3),),
+                outcome=Outcome.REFER,
+                text="Several accounts are past due now",
+            ),
+        ),
+        bands=(Band("A", 0.02), Band("B", 0.04), Band("C", 0.06), Band("D", 0.10), Band("E", 1)),
         approve_up_to=0.06,
         decline_from=0.10,
         base_points=600,

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SECRET = b"0123456789abcdef0123456789abcdef"
 PRODUCT = load_product("personal_loan")
+WITHOUT_RULES = replace(PRODUCT.policy, rules=())
+"""For a product whose other features the rules don't know."""
 AN_APPLICATION: dict[str, object] = {
     "application_id": "application-1",
     "applicant_id": "applicant-1",
@@ -183,6 +185,7 @@ class LinearModel:
     weights: NDArray[np.float64]
     intercept: float = -3.0
     manifest: ModelManifest = field(default_factory=a_manifest)
+    manifest_sha256: str = "1" * 64
 
     @property
     def reference(self) -> NDArray[np.float32]:
@@ -225,6 +228,7 @@ class FakeDecisionStore:
     def __init__(self, rows: Mapping[str, StoredFeatures]) -> None:
         self.rows = dict(rows)
         self.receipts: dict[str, Receipt] = {}
+        self.superseded: list[Receipt] = []
         self.throttled: set[str] = set()
         self.writable = True
         self.before_write: Callable[[], None] = lambda: None
@@ -250,13 +254,30 @@ class FakeDecisionStore:
 
     def write(self, receipt: Receipt, *, timer: Timer) -> Receipt | None:  # noqa: ARG002 (the port's)
         """Keep the receipt unless there is one."""
+        return self._put(receipt, None)
+
+    def supersede(
+        self,
+        receipt: Receipt,
+        earlier: Receipt,
+        *,
+        timer: Timer,  # noqa: ARG002 (the port's)
+    ) -> Receipt | None:
+        """Keep the receipt in the place of the earlier one, unless that is superseded already."""
+        winner = self._put(receipt, earlier)
+        if winner is None:
+            self.superseded.append(earlier)
+        return winner
+
+    def _put(self, receipt: Receipt, expected: Receipt | None) -> Receipt | None:
         self.before_write()
         if not self.writable:
             raise StoreUnavailableError("the receipt was not written")
-        earlier = self.receipts.get(receipt.application_id)
-        if earlier is None:
-            self.receipts[receipt.application_id] = receipt
-        return earlier
+        current = self.receipts.get(receipt.application_id)
+        if current != expected:
+            return current
+        self.receipts[receipt.application_id] = receipt
+        return None
 
 
 def a_timer() -> Stopwatch:

@@ -17,6 +17,7 @@ from credit_core.domain.findings import Severity
 from credit_core.domain.lake_tables import ColumnType, lake_tables
 from credit_core.domain.point_in_time import training_set_columns, training_set_sql
 from credit_core.domain.product import DType, KeyType, load_product, product_names
+from tests.builders import WITHOUT_RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,6 +153,9 @@ def test_names_that_the_query_uses_itself_are_free_for_views(
         for name in names
     )
 
-    types = described(replace(product, feature_views=views, derived_features=()), lake)
+    plain = replace(
+        product, feature_views=views, derived_features=(), policy=WITHOUT_RULES
+    )
+    types = described(plain, lake)
 
     assert {f"{name}_event_timestamp" for name in names} <= set(types)

@@ -23,6 +23,7 @@ from credit_core.domain.product import (
     safe_ratio,
 )
 from tests.builders import TOLERANT_PRODUCT as PRODUCT
+from tests.builders import WITHOUT_RULES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -332,7 +333,9 @@ def test_a_schema_that_cant_be_made_is_an_error() -> None:
 def test_a_request_that_no_body_can_hold_is_an_error() -> None:
     many = tuple(replace(AMOUNT, name=f"amount_{number:03}") for number in range(500))
 
-    findings = new_findings(replace(PRODUCT, request_features=many, derived_features=()))
+    findings = new_findings(
+        replace(PRODUCT, request_features=many, derived_features=(), policy=WITHOUT_RULES)
+    )
 
     assert any("16,384 are accepted" in it.what and it.severity is ERROR for it in findings)
 
@@ -349,7 +352,9 @@ def test_a_training_query_that_athena_does_not_take_is_an_error() -> None:
         for number in range(98)
     )
 
-    findings = new_findings(replace(PRODUCT, feature_views=views, derived_features=()))
+    findings = new_findings(
+        replace(PRODUCT, feature_views=views, derived_features=(), policy=WITHOUT_RULES)
+    )
 
     assert any("Athena takes 262,144" in it.what and it.severity is ERROR for it in findings)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from credit_core.adapters.decision_store import DynamoDecisionStore
-from credit_core.domain.policy import Outcome
+from credit_core.domain.product import Outcome
 from credit_core.use_cases.score import ScoreApplication
 from tests.builders import NOW, PRODUCT, SECRET, FixedChampion, a_body, a_model, a_timer, fresh_rows
 

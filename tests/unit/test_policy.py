@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from credit_core.domain.policy import Outcome, outcome_of, points, probability
+from credit_core.domain.policy import outcome_of, points, probability
+from credit_core.domain.product import Outcome
 from tests.builders import PRODUCT
 
 POLICY = PRODUCT.policy

@@ -23,6 +23,10 @@ from credit_core.domain.definition_faults import is_line
 from credit_core.domain.feature_matrix import feature_matrix
 from credit_core.domain.product import (
     NAME,
+    Band,
+    Change,
+    Comparison,
+    Condition,
     CreditProduct,
     Defaults,
     DerivedFeature,
@@ -31,7 +35,9 @@ from credit_core.domain.product import (
     EntityKey,
     Feature,
     FeatureView,
+    Influence,
     KeyType,
+    Outcome,
     Policy,
     ProhibitedInput,
     Refer,
@@ -42,7 +48,7 @@ from credit_core.domain.product import (
 )
 from credit_core.domain.product_faults import REQUEST_RESERVED
 from credit_core.errors import InvalidProductError
-from tests.builders import PRODUCT, TOLERANT_PRODUCT
+from tests.builders import PRODUCT, TOLERANT_PRODUCT, WITHOUT_RULES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,6 +56,7 @@ if TYPE_CHECKING:
 
 AMOUNT = PRODUCT.request_features[0]
 BUREAU, REGION = PRODUCT.feature_views
+TERM = PRODUCT.request_features[1]
 VERIFICATION = PRODUCT.request_features[-1]
 
 
@@ -141,6 +148,29 @@ def parts() -> Iterator[tuple[str, Any, Callable[[Any], dict[str, Any]]]]:
     view, derived = PRODUCT.feature_views[0], PRODUCT.derived_features[0]
     entity = PRODUCT.entities[0]
     yield "policy", PRODUCT.policy, lambda it: {"policy": it}
+    rule, band = PRODUCT.policy.rules[0], PRODUCT.policy.bands[0]
+    yield (
+        "policy.rules.MINIMUM_INCOME",
+        rule,
+        lambda it: {"policy": replace(PRODUCT.policy, rules=(it,))},
+    )
+    yield (
+        "policy.rules.MINIMUM_INCOME.when[0]",
+        rule.when[0],
+        lambda it: {"policy": replace(PRODUCT.policy, rules=(replace(rule, when=(it,)),))},
+    )
+    yield (
+        "policy.bands.A",
+        band,
+        lambda it: {"policy": replace(PRODUCT.policy, bands=(it, *PRODUCT.policy.bands[1:]))},
+    )
+    yield (
+        "request_features.loan_amount.influence",
+        AMOUNT.influence,
+        lambda it: {
+            "request_features": (replace(AMOUNT, influence=it), *PRODUCT.request_features[1:])
+        },
+    )
     yield "label", PRODUCT.label, lambda it: {"label": it}
     yield (
         "prohibited.int_rate",
@@ -211,7 +241,8 @@ def test_a_field_of_a_wrong_type_is_a_fault_at_its_place(
 ) -> None:
     found = faults_of(**into(replace(part, **{field: object()})))
 
-    if field != "name":  # a part without a name stands at its number
+    named = getattr(part, field) == getattr(part, "name", None)
+    if not named:  # a part without a name stands at its number
         assert any(fault.startswith(f"{place}.{field}: expected ") for fault in found)
     assert any("not an object" in fault for fault in found)
 
@@ -434,9 +465,10 @@ def test_more_views_than_one_read_takes_are_refused() -> None:
             for n in range(count)
         )
 
-    replace(PRODUCT, feature_views=views(98), derived_features=())
+    other = {"derived_features": (), "policy": WITHOUT_RULES}
+    replace(PRODUCT, feature_views=views(98), **other)
 
-    assert faults_of(feature_views=views(99), derived_features=()) == [
+    assert faults_of(feature_views=views(99), **other) == [
         (
             "feature_views: 99 do not fit one BatchGetItem, which reads 100 keys, two of them the"
             " receipt's and the rollout pointer's"
@@ -532,7 +564,7 @@ def test_a_derived_feature_needs_inputs_that_exist_and_are_numbers() -> None:
     )
     even = replace(derived, name="even", inputs=(), dtype=DType.INTEGER)
 
-    assert faults_of(derived_features=(derived, even)) == [
+    assert faults_of(derived_features=(derived, even), policy=WITHOUT_RULES) == [
         "derived_features.even.dtype: a derived feature is a float",
         "derived_features.even.inputs: a derived feature needs one at least",
         "derived_features.odd.inputs: 'nowhere' is not a feature",
@@ -547,9 +579,97 @@ def test_a_derived_feature_needs_inputs_that_exist_and_are_numbers() -> None:
 
 
 def test_a_product_needs_features() -> None:
-    assert faults_of(request_features=(), feature_views=(), derived_features=()) == [
+    nothing = {"request_features": (), "feature_views": (), "derived_features": ()}
+
+    assert faults_of(**nothing, policy=WITHOUT_RULES) == [
         "request_features: neither they nor a view hold a feature"
     ]
+
+
+def test_only_what_an_application_holds_can_be_changed_in_one() -> None:
+    influence = Influence(step=1)
+    bureau = replace(BUREAU, features=(replace(BUREAU.features[0], influence=influence),))
+    derived = replace(PRODUCT.derived_features[0], influence=influence)
+
+    found = faults_of(
+        feature_views=(bureau, REGION), derived_features=(derived,), policy=WITHOUT_RULES
+    )
+
+    assert found == [
+        f"{place}.influence: only what an application holds can be changed in one"
+        for place in ("feature_views.bureau.delinq_2yrs", "derived_features.payment_to_income")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("feature", "influence", "fault"),
+    [
+        (AMOUNT, Influence(), "influence.step: state a positive step, in the feature's unit"),
+        (
+            AMOUNT,
+            Influence(step=-1),
+            "influence.step: state a positive step, in the feature's unit",
+        ),
+        (TERM, Influence(step=0.5), "influence.step: 0.5 is not whole, and dtype is integer"),
+        (
+            VERIFICATION,
+            Influence(change=Change.LOWER),
+            "influence: a category has neither direction nor step",
+        ),
+    ],
+)
+def test_an_influence_fits_its_feature(feature: Feature, influence: Influence, fault: str) -> None:
+    others = tuple(it for it in PRODUCT.request_features if it.name != feature.name)
+
+    assert faults_of(request_features=(*others, replace(feature, influence=influence))) == [
+        f"request_features.{feature.name}.{fault}"
+    ]
+
+
+def test_a_rule_names_features_and_categories_that_exist() -> None:
+    rule = PRODUCT.policy.rules[0]
+    rules = (
+        replace(rule, code="A", when=(Condition("nowhere", Comparison.BELOW, 1),)),
+        replace(
+            rule, code="B", when=(Condition("verification_status", Comparison.ONE_OF, ("no",)),)
+        ),
+        replace(rule, code="C", when=(Condition("verification_status", Comparison.ABOVE, 1),)),
+        replace(rule, code="D", when=(Condition("loan_amount", Comparison.ONE_OF, 1),)),
+        replace(rule, code="E", when=(), outcome=Outcome.APPROVE),
+        replace(rule, code="INCOME"),
+        replace(rule, code="INCOME"),
+    )
+
+    assert faults_of(policy=replace(PRODUCT.policy, rules=rules)) == [
+        (
+            "policy.rules.D.when[0].value: ONE_OF takes a tuple of categories, every other"
+            " comparison a number"
+        ),
+        "policy.rules.E.outcome: a rule declines or refers; only the cut-off approves",
+        "policy.rules.E.when: a rule needs one condition at least",
+        "policy.rules.INCOME: defined twice",
+        "policy.rules.A.when[0].feature: 'nowhere' is not a feature",
+        "policy.rules.B.when[0].value: 'no' is no category of verification_status",
+        (
+            "policy.rules.C.when[0].comparison: verification_status is a category; use"
+            " Comparison.ONE_OF"
+        ),
+        *["policy.rules.INCOME.code: 'INCOME' is the reason of request_features.annual_income"] * 2,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ends", "fault"),
+    [
+        ((0.5, 0.2, 1), "list them in order of risk, each up to a higher probability"),
+        ((0.0, 1), "list them in order of risk, each up to a higher probability"),
+        ((0.5, 0.9), "the last one is up to 1, so that each applicant has a band"),
+    ],
+)
+def test_each_probability_has_one_band(ends: tuple[float, ...], fault: str) -> None:
+    bands = tuple(Band(f"band {number}", end) for number, end in enumerate(ends))
+
+    assert faults_of(policy=replace(PRODUCT.policy, bands=bands)) == [f"policy.bands: {fault}"]
 
 
 def test_no_name_of_a_schemas_base_class_can_be_a_field() -> None:

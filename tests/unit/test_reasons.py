@@ -18,12 +18,14 @@ from credit_core.domain.reasons import (
     pairwise_shapley,
     perturbations,
 )
+from credit_core.domain.terms import Terms
 from tests.builders import PRODUCT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FEATURES = 4
+INPUTS = Terms.of(PRODUCT).inputs
 KNOWN = np.ones(len(PRODUCT.model_features), dtype=np.float32)
 weights = st.lists(
     st.floats(-3, 3, width=32), min_size=FEATURES * FEATURES, max_size=FEATURES * FEATURES
@@ -88,9 +90,7 @@ def test_reasons_are_the_strongest_of_those_that_raised_the_risk() -> None:
     contributions[names.index("loan_amount")] = 0.2
     contributions[names.index("annual_income")] = 0.5
 
-    reasons = adverse_action_reasons(
-        PRODUCT.model_features, KNOWN, contributions, points_per_log_odds=50.0, most=4
-    )
+    reasons = adverse_action_reasons(INPUTS, KNOWN, contributions, points_per_log_odds=50.0, most=4)
 
     assert [(reason.feature, reason.contribution_points) for reason in reasons] == [
         ("annual_income", -25.0),
@@ -104,9 +104,7 @@ def test_features_that_share_a_reason_give_it_once() -> None:
     for name, contribution in {"inq_fi": 0.3, "inq_last_12m": 0.2, "delinq_2yrs": 0.1}.items():
         contributions[names.index(name)] = contribution
 
-    reasons = adverse_action_reasons(
-        PRODUCT.model_features, KNOWN, contributions, points_per_log_odds=1.0, most=4
-    )
+    reasons = adverse_action_reasons(INPUTS, KNOWN, contributions, points_per_log_odds=1.0, most=4)
 
     assert [reason.feature for reason in reasons] == ["inq_fi", "delinq_2yrs"]
 
@@ -122,7 +120,7 @@ def test_an_unknown_value_is_not_called_high() -> None:
     applicant[names.index("delinq_2yrs")] = np.nan
 
     reasons = adverse_action_reasons(
-        PRODUCT.model_features, applicant, contributions, points_per_log_odds=1.0, most=4
+        INPUTS, applicant, contributions, points_per_log_odds=1.0, most=4
     )
 
     assert {reason.feature: (reason.code, reason.text) for reason in reasons} == {
@@ -153,7 +151,7 @@ def test_a_default_that_was_assumed_is_not_stated_as_a_fact() -> None:
         contributions[names.index(name)] = 0.1
 
     reasons = adverse_action_reasons(
-        PRODUCT.model_features,
+        INPUTS,
         KNOWN,
         contributions,
         points_per_log_odds=1.0,
@@ -171,9 +169,7 @@ def test_a_default_that_was_assumed_is_not_stated_as_a_fact() -> None:
 def test_there_are_at_most_four_reasons() -> None:
     contributions = np.linspace(1.0, 2.0, len(PRODUCT.model_features))
 
-    reasons = adverse_action_reasons(
-        PRODUCT.model_features, KNOWN, contributions, points_per_log_odds=1.0, most=4
-    )
+    reasons = adverse_action_reasons(INPUTS, KNOWN, contributions, points_per_log_odds=1.0, most=4)
 
     assert len(reasons) == 4
     assert len({reason.code for reason in reasons}) == 4

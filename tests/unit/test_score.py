@@ -12,6 +12,7 @@ import pytest
 
 from credit_core.domain.online_store import timestamp_text
 from credit_core.domain.product import Defaults, DType
+from credit_core.domain.terms import Terms
 from credit_core.errors import (
     ApplicationConflictError,
     InvalidApplicationError,
@@ -268,10 +269,62 @@ def test_the_receipt_holds_what_was_served_and_no_identifier() -> None:
     assert served["bureau"]["features"]["delinq_2yrs"] == 1
     assert served["bureau"]["entity_key"] == key_of(BUREAU)
     assert json.loads(receipt.request)["annual_income"] == 60_000
+    assert json.loads(receipt.model_input)[0] == 12_000
+    assert Terms.unpack(receipt.terms) == Terms.of(PRODUCT)
     assert list(json.loads(receipt.stage_ms)) == ["parse", "read", "infer", "explain"]
     assert receipt.decided_at == "2026-11-20T12:00:00.000Z" == timestamp_text(NOW)
     assert "applicant-1" not in str(receipt)
     assert '"CA"' not in str(receipt)
+
+
+def test_a_referral_by_a_passing_fault_is_superseded_by_the_same_application() -> None:
+    scorer = a_scorer()
+    scorer.store.throttled.add(key_of(BUREAU))
+    first: dict[str, Any] = scorer()
+    scorer.store.throttled.clear()
+
+    second: dict[str, Any] = scorer()
+
+    assert (first["outcome"], first["cause"]["retryable"], first["revision"]) == ("refer", True, 1)
+    assert (second["outcome"], second["cause"], second["revision"]) == ("approve", None, 2)
+    assert [json.loads(receipt.response) for receipt in scorer.store.superseded] == [first]
+    assert scorer() == second
+
+
+def test_a_referral_that_a_person_reviewed_is_not_superseded() -> None:
+    scorer = a_scorer(with_model=False)
+    first = scorer()
+    reviewed = dataclasses.replace(scorer.store.receipts["application-1"], reviewed_at="now")
+    scorer.store.receipts["application-1"] = reviewed
+
+    assert scorer() == first
+    assert scorer.store.superseded == []
+
+
+def test_two_calls_at_once_supersede_once() -> None:
+    scorer = a_scorer(with_model=False)
+    scorer()
+    answers: list[str] = []
+
+    def another_call_wins() -> None:
+        scorer.store.before_write = lambda: None
+        answers.append(scorer.answer())
+
+    scorer.store.before_write = another_call_wins
+    answers.append(scorer.answer())
+
+    assert answers[0] == answers[1]
+    assert json.loads(answers[0])["revision"] == 2
+    assert len(scorer.store.superseded) == 1
+
+
+def test_a_retryable_referral_is_no_leave_to_change_the_body() -> None:
+    scorer = a_scorer(with_model=False)
+    scorer()
+
+    with pytest.raises(ApplicationConflictError):
+        scorer(a_body(loan_amount=13_000))
+    assert scorer.store.superseded == []
 
 
 def test_a_bad_body_reaches_no_store() -> None:

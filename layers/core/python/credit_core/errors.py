@@ -6,8 +6,12 @@
     ├── ConfigurationError          the deployment is wrong: a variable, a secret
     ├── InvalidProductError         a product definition contradicts itself
     ├── InvalidApplicationError     the client sent something that cannot be judged
+    │   └── BodyTooLargeError       it is longer than any application
     ├── ApplicationConflictError    the id was used before, with another body
+    ├── ApplicationUnknownError     nothing was decided under this id
+    ├── RecordConflictError         a review or an outcome contradicts what is recorded
     ├── StoreUnavailableError       DynamoDB or S3 did not answer in time
+    ├── DamagedReceiptError         a stored decision cannot be read
     ├── MalformedFeaturesError      a stored feature row cannot be read
     ├── ModelUnavailableError       there is no champion, or it cannot be loaded
     │   └── ArtifactIntegrityError  its bytes are not the bytes that were registered
@@ -61,6 +65,10 @@ class InvalidApplicationError(CreditScoringError):
         self.faults = tuple(faults)
 
 
+class BodyTooLargeError(InvalidApplicationError):
+    """The body is longer than anything that could be judged; it was not read."""
+
+
 class ApplicationConflictError(CreditScoringError):
     """The application id already has a decision, made for a different body."""
 
@@ -71,8 +79,23 @@ class ApplicationConflictError(CreditScoringError):
         )
 
 
+class ApplicationUnknownError(CreditScoringError):
+    """Nothing was decided under this application id."""
+
+    def __init__(self, application_id: str) -> None:
+        super().__init__(f"there is no decision under application_id {application_id}")
+
+
+class RecordConflictError(CreditScoringError):
+    """A review or an outcome contradicts what is recorded of its application."""
+
+
 class StoreUnavailableError(CreditScoringError):
     """A store did not answer, or not completely, within its time."""
+
+
+class DamagedReceiptError(CreditScoringError):
+    """A stored decision cannot be read; nothing is decided in its place."""
 
 
 class MalformedFeaturesError(CreditScoringError):

@@ -5,19 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from credit_core.domain.judgement import Estimator
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime, timedelta
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from credit_core.domain.application_records import ApplicationRecords, Record
     from credit_core.domain.decision import Receipt
     from credit_core.domain.metrics import Measurement
     from credit_core.domain.model_manifest import ModelManifest, RolloutPointer
     from credit_core.domain.online_store import FeatureRow
     from credit_core.domain.product import FeatureView, Value
+    from credit_core.domain.receipt_archive import ArchivedRecord, Days, StoredRecord
 
 # --- scoring -------------------------------------------------------------------------------
 
@@ -68,11 +69,23 @@ class DecisionStore(Protocol):
         """Write the receipt unless there is one; return the earlier one in that case.
 
         Raises:
+            DamagedReceiptError: There is an earlier one, and it cannot be read.
+            StoreUnavailableError: It is not known to be written.
+        """
+
+    def supersede(self, receipt: Receipt, earlier: Receipt, *, timer: Timer) -> Receipt | None:
+        """Write a receipt in the place of an earlier, retryable one, and keep that one too.
+
+        Return the one that is there instead where somebody else superseded the earlier one, or a
+        person reviewed it.
+
+        Raises:
+            DamagedReceiptError: What is there instead cannot be read.
             StoreUnavailableError: It is not known to be written.
         """
 
 
-class LoadedModel(Protocol):
+class LoadedModel(Estimator, Protocol):
     """A verified model, ready to run."""
 
     @property
@@ -80,15 +93,8 @@ class LoadedModel(Protocol):
         """What was registered with it."""
 
     @property
-    def reference(self) -> NDArray[np.float32]:
-        """The reference applicant's model input, shape (G,)."""
-
-    def log_odds(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the log-odds of default for each row; (n, G) to (n,).
-
-        Raises:
-            ModelOutputError: An answer is not a probability.
-        """
+    def manifest_sha256(self) -> str:
+        """The SHA-256 under which that manifest was registered."""
 
 
 class ChampionSource(Protocol):
@@ -320,4 +326,101 @@ class Metrics(Protocol):
 
         Raises:
             StoreUnavailableError: They are not known to have arrived.
+        """
+
+
+# --- records of an application -------------------------------------------------------------
+
+
+class ApplicationRecordStore(Protocol):
+    """Keeps what is recorded of applications; a record is added, never changed."""
+
+    def read(self, application_id: str) -> ApplicationRecords | None:
+        """Return all that is recorded of an application, or None where nothing was decided.
+
+        Raises:
+            DamagedReceiptError: A record cannot be read.
+            StoreUnavailableError: The store did not answer.
+        """
+
+    def add(self, record: Record, *, to: ApplicationRecords) -> bool:
+        """Add a review or an outcome, unless anything was changed since ``to`` was read.
+
+        Return whether it was added.
+
+        Raises:
+            StoreUnavailableError: It is not known to be added.
+        """
+
+
+# --- archive of receipts -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What became of records on their way into the archive.
+
+    ``known`` ones lay there already; ``failed`` has a cause by the key of each that may not.
+    """
+
+    new: int = 0
+    known: int = 0
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+class ReceiptArchive(Protocol):
+    """Keeps records for good; nothing in it is ever replaced."""
+
+    def keep(self, records: Sequence[ArchivedRecord]) -> Kept:
+        """Keep each record unless it is there; one that fails doesn't stop the others."""
+
+    def keys(self, days: Days) -> Iterator[str]:
+        """Yield the key of each record of these days.
+
+        Raises:
+            StoreUnavailableError: Not all are known.
+        """
+
+
+class DecisionRecords(Protocol):
+    """Every record of every decision, as the decisions table holds it."""
+
+    def of(self, days: Days) -> Iterator[StoredRecord]:
+        """Yield each record made in these days, and each that doesn't say when; perhaps others.
+
+        Raises:
+            StoreUnavailableError: Not all could be read.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class FailedBatch:
+    """A batch of the table's stream that was given up, and the days in which it was written."""
+
+    receipt_handle: str
+    days: Days
+
+
+class FailedBatches(Protocol):
+    """The batches that were given up and wait to be redriven."""
+
+    def take(self) -> Sequence[FailedBatch]:
+        """Return all that wait; until they are forgotten or put back nobody else sees them.
+
+        Raises:
+            StoreUnavailableError: The queue did not answer.
+        """
+
+    def forget(self, batches: Sequence[FailedBatch]) -> None:
+        """Remove batches that are archived.
+
+        Raises:
+            StoreUnavailableError: The queue did not answer; they may come again.
+        """
+
+    def put_back(self, batches: Sequence[FailedBatch]) -> None:
+        """Let batches be taken again at once.
+
+        Raises:
+            StoreUnavailableError: The queue did not answer; they can be taken later.
         """

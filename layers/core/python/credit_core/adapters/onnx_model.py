@@ -95,17 +95,20 @@ class OnnxClassifier:
 class OnnxModel:
     """A registered model, ready to score and to explain."""
 
-    def __init__(self, classifier: OnnxClassifier, manifest: ModelManifest) -> None:
-        self._classifier = classifier
+    def __init__(
+        self, classifier: OnnxClassifier, manifest: ModelManifest, manifest_sha256: str
+    ) -> None:
         self.manifest = manifest
+        self.manifest_sha256 = manifest_sha256
         self.reference = np.array(manifest.reference, dtype=np.float32)
         self.log_odds = classifier.log_odds
 
     @classmethod
-    def from_bytes(cls, body: bytes, manifest: ModelManifest) -> Self:
-        """Load a model whose bytes were verified against its manifest.
+    def from_bytes(cls, body: bytes, manifest: ModelManifest, *, manifest_sha256: str) -> Self:
+        """Load a model whose bytes were verified against its manifest, and that by its hash.
 
         Raises:
             ModelUnavailableError: The bytes are no model, or one with other inputs or outputs.
         """
-        return cls(OnnxClassifier(body, input_count=len(manifest.inputs)), manifest)
+        classifier = OnnxClassifier(body, input_count=len(manifest.inputs))
+        return cls(classifier, manifest, manifest_sha256)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from credit_core.domain.product import LARGEST_EXACT_INTEGER, DType, KeyType
-from credit_core.errors import Fault, InvalidApplicationError
+from credit_core.errors import BodyTooLargeError, Fault, InvalidApplicationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,7 +70,14 @@ class ApplicationReader:
         Raises:
             InvalidApplicationError: With every fault of the body, each with its path.
         """
-        document = strict_json_object(body)
+        return self.read(strict_json_object(body))
+
+    def read(self, document: Mapping[str, object]) -> Application:
+        """Return the application in a JSON object that was parsed strictly.
+
+        Raises:
+            InvalidApplicationError: With every fault of the object, each with its path.
+        """
         try:
             given = self.schema.model_validate(document).__dict__
         except ValidationError as error:
@@ -97,7 +104,7 @@ class ApplicationReader:
         message = MESSAGES.get(detail["type"], "is not valid").format(**detail.get("ctx", {}))
         if detail["type"] == "missing" and name in self._nullable:
             message += "; send null if it is unknown"
-        return Fault(_repeatable(name), message)
+        return Fault(repeatable_name(name), message)
 
 
 def strict_json_object(
@@ -108,6 +115,7 @@ def strict_json_object(
     NaN, Infinity, duplicate names, bodies that are not UTF-8 and endless nesting are refused.
 
     Raises:
+        BodyTooLargeError: It has more than ``most_bytes``.
         InvalidApplicationError: With one fault that says what is wrong; no value is repeated.
     """
     if not body:
@@ -115,7 +123,9 @@ def strict_json_object(
     try:
         encoded = body.encode() if isinstance(body, str) else body
         if len(encoded) > most_bytes:
-            _refuse(f"the body is larger than {most_bytes} bytes")
+            raise BodyTooLargeError(
+                [Fault(WHOLE_BODY, f"the body is larger than {most_bytes} bytes")]
+            )
         text = encoded.decode()
         document = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
     except UnicodeError:
@@ -136,7 +146,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(document) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidApplicationError([Fault(_repeatable(twice), "is given more than once")])
+        raise InvalidApplicationError([Fault(repeatable_name(twice), "is given more than once")])
     return document
 
 
@@ -148,7 +158,7 @@ def _refuse(message: str) -> NoReturn:
     raise InvalidApplicationError([Fault(WHOLE_BODY, message)])
 
 
-def _repeatable(name: str) -> str:
+def repeatable_name(name: str) -> str:
     """Return a field's name for an error message; one that is no identifier might hold a value."""
     if len(name) <= LONGEST_NAME_REPEATED and name.isascii() and name.isidentifier():
         return name

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from credit_core.domain.judgement import Cause, ReferralCause
 from credit_core.domain.online_store import timestamp_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from credit_core.domain.judgement import Judgement
     from credit_core.domain.online_store import FeatureRow
-    from credit_core.domain.policy import Outcome
     from credit_core.domain.product import Value
-    from credit_core.domain.reasons import Reason
 
 
 class FeatureStatus(StrEnum):
@@ -28,18 +28,12 @@ class FeatureStatus(StrEnum):
     UNAVAILABLE = "unavailable"
 
 
-class ReferralCause(StrEnum):
-    """Why a person decides instead of the model."""
-
-    CUTOFF = "between_cutoffs"
-    FEATURES_MISSING = "features_missing"
-    FEATURES_STALE = "features_stale"
-    FEATURES_UNREADABLE = "features_unreadable"
-    FEATURES_UNAVAILABLE = "features_unavailable"
-    MODEL_UNAVAILABLE = "model_unavailable"
-    MODEL_OUTPUT = "model_output_invalid"
-    REASONS = "reasons_not_exact"
-    INTERNAL = "internal_fault"
+CAUSE_OF_STATUS = {
+    FeatureStatus.MISSING: ReferralCause.FEATURES_MISSING,
+    FeatureStatus.STALE: ReferralCause.FEATURES_STALE,
+    FeatureStatus.UNREADABLE: ReferralCause.FEATURES_UNREADABLE,
+    FeatureStatus.UNAVAILABLE: ReferralCause.FEATURES_UNAVAILABLE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,24 +67,6 @@ class ServedView:
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
-    """Why an application was referred. ``detail`` carries names and measures, never values."""
-
-    code: ReferralCause
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Assessment:
-    """What the model said: probability, points and reasons, and which model said it."""
-
-    probability_of_default: float
-    log_odds: float
-    points: float
-    reasons: tuple[Reason, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class ServingModel:
     """The identity of the model that answered."""
 
@@ -101,46 +77,80 @@ class ServingModel:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer to one application. ``assessment`` is None where no model was asked."""
+    """The answer to one application.
+
+    ``revision`` is 1, or one more than that of the retryable referral it supersedes.
+    """
 
     application_id: str
     product: str
-    outcome: Outcome
-    cause: Cause | None
-    assessment: Assessment | None
+    judgement: Judgement
     views: Mapping[str, ServedView]
     model: ServingModel | None
     policy_version: str
     decided_at: datetime
+    revision: int = 1
 
     def as_response(self) -> dict[str, object]:
         """Return the document that the client receives."""
-        assessment, model, cause = self.assessment, self.model, self.cause
-        reasons = assessment.reasons if assessment else ()
+        model = self.model
         return {
             "application_id": self.application_id,
             "product": self.product,
-            "outcome": self.outcome,
-            "cause": {"code": cause.code, "detail": cause.detail} if cause else None,
-            "probability_of_default": assessment.probability_of_default if assessment else None,
-            "points": round(assessment.points, 2) if assessment else None,
-            "reasons": [
-                {
-                    "code": reason.code,
-                    "text": reason.text,
-                    "feature": reason.feature,
-                    "contribution_log_odds": reason.contribution_log_odds,
-                    "contribution_points": round(reason.contribution_points, 2),
-                }
-                for reason in reasons
-            ],
+            **judged(self.judgement),
             "feature_status": {name: view.as_response() for name, view in self.views.items()},
             "model": {"version": model.version, "sha256": model.sha256, "role": model.role}
             if model
             else None,
             "policy_version": self.policy_version,
             "decided_at": timestamp_text(self.decided_at),
+            "revision": self.revision,
         }
+
+
+def judged(judgement: Judgement) -> dict[str, object]:
+    """Return a judgement's part of the response: what a replay has to find again, bit for bit."""
+    assessment, cause = judgement.assessment, judgement.cause
+    return {
+        "outcome": judgement.outcome,
+        "decided_by": {"kind": judgement.decided_by.kind, "code": judgement.decided_by.code},
+        "cause": {"code": cause.code, "detail": cause.detail, "retryable": cause.retryable}
+        if cause
+        else None,
+        "probability_of_default": assessment.probability_of_default if assessment else None,
+        "points": round(assessment.points, 2) if assessment else None,
+        "risk_band": assessment.risk_band if assessment else None,
+        "reasons": [
+            {
+                "code": reason.code,
+                "text": reason.text,
+                "feature": reason.feature,
+                "contribution_log_odds": reason.contribution_log_odds,
+                "contribution_points": None
+                if reason.contribution_points is None
+                else round(reason.contribution_points, 2),
+            }
+            for reason in judgement.reasons
+        ],
+    }
+
+
+def fault_in(views: Mapping[str, ServedView]) -> Cause | None:
+    """Return the first cause for referral that the views give, in their order."""
+    for name, served in views.items():
+        if served.features is None:
+            return Cause(CAUSE_OF_STATUS[served.status], f"{name} is {served.status}")
+    return None
+
+
+def assumed_in(views: Mapping[str, ServedView]) -> tuple[str, ...]:
+    """Return the names of the features whose declared default was served."""
+    return tuple(
+        name
+        for served in views.values()
+        if served.status is not FeatureStatus.FRESH
+        for name in served.features or ()
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +158,10 @@ class Receipt:
     """A decision as it is kept. ``response`` is the answer's very text.
 
     ``fingerprint`` is a keyed hash of the application, so that the same id with another body is
-    noticed without keeping the body's identifiers.
+    noticed without keeping the body's identifiers. ``model_input`` is a JSON array of G numbers in
+    the order of the inputs in ``terms``, null where unknown; with them and the registered model
+    whose manifest has ``manifest_sha256`` (empty where none was asked) the decision is recomputed.
+    ``reviewed_at`` is when a person first decided about it: nothing supersedes it from then on.
     """
 
     application_id: str
@@ -159,4 +172,10 @@ class Receipt:
     response: str
     request: str
     served: str
+    model_input: str
+    terms: bytes
+    manifest_sha256: str
     stage_ms: str
+    retryable: bool
+    revision: int
+    reviewed_at: str | None = None

@@ -1,4 +1,4 @@
-"""The parts of a credit product: entities, features, views, label and policy.
+"""The parts of a credit product: entities, features, views and label.
 
 They are what a lender writes; ``domain.product`` puts them together and offers their names too.
 Each part lists what is wrong with itself, ``domain.product_faults`` what is wrong between them.
@@ -28,6 +28,7 @@ from credit_core.domain.definition_faults import (
     Kind,
     a,
     is_line,
+    is_number,
     repeated,
     same,
     shown,
@@ -54,8 +55,6 @@ LONGEST_DURATION = timedelta(days=36_500)
 """Of a ttl or a horizon: longer ones leave the calendar when they are taken from a date."""
 LATEST_VERSION = 9_999
 """Of a view; four digits of a row's recency."""
-MAXIMUM_REASONS = 4
-"""More than four are not likely to be helpful (Regulation B, comment 9(b)(2)-1)."""
 
 
 class DType(StrEnum):
@@ -71,6 +70,14 @@ class RiskDirection(StrEnum):
 
     INCREASING = "increasing"
     DECREASING = "decreasing"
+
+
+class Change(StrEnum):
+    """Which way an applicant can move a value."""
+
+    LOWER = "lower"
+    HIGHER = "higher"
+    EITHER = "either"
 
 
 class KeyType(StrEnum):
@@ -115,7 +122,19 @@ class AdverseActionReason:
         return Check(self, place, REASON_KINDS).found
 
 
+@dataclass(frozen=True, kw_only=True)
+class Influence:
+    """How an applicant can change what an application says, for an explanation to propose it.
+
+    A number moves by whole multiples of ``step``, in the feature's unit; a category to any other.
+    """
+
+    change: Change = Change.EITHER
+    step: float | None = None
+
+
 REASON_KINDS = {"code": TEXT, "text": TEXT, "text_if_unknown": TEXT.or_none()}
+INFLUENCE_KINDS = {"change": a(Change), "step": NUMBER.or_none()}
 FEATURE_KINDS = {
     "name": ANY_TEXT,
     "description": ANY_TEXT,
@@ -127,6 +146,7 @@ FEATURE_KINDS = {
     "nullable": FLAG,
     "risk": a(RiskDirection).or_none(),
     "unknown_category": ANY_TEXT.or_none(),
+    "influence": a(Influence).or_none(),
 }
 
 
@@ -138,7 +158,7 @@ class Feature:
     unknown; the model sees NaN, or no category at all. ``risk`` is the direction of the whole
     effect on the probability of default, what derived features make of the value included.
     ``unknown_category`` is the category that an undeclared or null value of the lake counts as;
-    a request has to name a declared one.
+    a request has to name a declared one. ``influence`` says how an applicant can change the value.
     """
 
     name: str
@@ -152,6 +172,7 @@ class Feature:
     nullable: bool = False
     risk: RiskDirection | None = None
     unknown_category: str | None = None
+    influence: Influence | None = None
 
     def known(self, value: Value) -> Value:
         """Return a value of the lake, or the unknown category where it is none of the declared."""
@@ -197,7 +218,20 @@ class Feature:
                 self._check_categories(check)
             else:
                 self._check_range(check)
+        if self.influence is not None and check.sound("influence", "dtype"):
+            self._check_influence(check, self.influence)
         return check
+
+    def _check_influence(self, check: Check, influence: Influence) -> None:
+        check.found += Check(influence, check.at("influence"), INFLUENCE_KINDS).found
+        step = influence.step
+        if self.dtype is DType.CATEGORY:
+            if step is not None or influence.change is not Change.EITHER:
+                check.add("influence", "a category has neither direction nor step")
+        elif step is None or not is_number(step) or step <= 0:
+            check.add("influence.step", "state a positive step, in the feature's unit")
+        elif self.dtype is DType.INTEGER and step != int(step):
+            check.add("influence.step", f"{step} is not whole, and dtype is integer")
 
     def _check_categories(self, check: Check) -> None:
         if self.minimum is not None:
@@ -478,57 +512,6 @@ class ProhibitedInput:
     def faults(self, place: str) -> list[str]:
         """Return what is wrong with this definition, each with its place."""
         return Check(self, place, {"name": TEXT, "reason": TEXT}).found
-
-
-@dataclass(frozen=True, kw_only=True)
-class Policy:
-    """How a probability becomes an outcome and points.
-
-    A probability of default up to ``approve_up_to`` approves, from ``decline_from`` on declines,
-    between them a person decides. ``base_points`` are given at odds (good to bad) of
-    ``base_odds``; each ``points_to_double_odds`` more double the odds.
-    """
-
-    version: str
-    approve_up_to: float
-    decline_from: float
-    base_points: float
-    base_odds: float
-    points_to_double_odds: float
-    maximum_reasons: int = 4
-
-    def faults(self, place: str) -> list[str]:
-        """Return what is wrong with this policy, each with its place."""
-        check = Check(
-            self,
-            place,
-            {
-                "version": TEXT,
-                "approve_up_to": NUMBER,
-                "decline_from": NUMBER,
-                "base_points": NUMBER,
-                "base_odds": NUMBER,
-                "points_to_double_odds": NUMBER,
-                "maximum_reasons": WHOLE_NUMBER,
-            },
-        )
-        for name in ("approve_up_to", "decline_from"):
-            if check.sound(name) and not 0 < getattr(self, name) < 1:
-                check.add(name, f"{getattr(self, name)} is no probability between 0 and 1")
-        if (
-            check.sound("approve_up_to", "decline_from")
-            and not self.approve_up_to < self.decline_from
-        ):
-            check.add(
-                "approve_up_to",
-                f"{self.approve_up_to} is not below decline_from, {self.decline_from}",
-            )
-        for name in ("base_odds", "points_to_double_odds"):
-            if check.sound(name) and getattr(self, name) <= 0:
-                check.add(name, "must be positive")
-        if check.sound("maximum_reasons") and not 1 <= self.maximum_reasons <= MAXIMUM_REASONS:
-            check.add("maximum_reasons", f"must be from 1 to {MAXIMUM_REASONS}")
-        return check.found
 
 
 def check_name(check: Check, name: str) -> None:

@@ -37,7 +37,14 @@ def encode(feature: Feature, values: Sequence[object]) -> NDArray[np.float64]:
 def feature_matrix(
     product: CreditProduct, columns: Mapping[str, Sequence[object]]
 ) -> NDArray[np.float32]:
-    """Return the model input, shape (n, G), columns in the order of ``model_features``.
+    """Return the model input, shape (n, G), columns in the order of ``model_features``."""
+    return exact_matrix(product, columns).astype(np.float32)
+
+
+def exact_matrix(
+    product: CreditProduct, columns: Mapping[str, Sequence[object]]
+) -> NDArray[np.float64]:
+    """Return the model input before its cast, on which a policy's rules are checked; (n, G).
 
     Args:
         product: The product whose features these are.
@@ -52,12 +59,12 @@ def feature_matrix(
     return with_derived(product, base)
 
 
-def with_derived(product: CreditProduct, base: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return the model input for encoded base features, (n, B) to (n, G)."""
+def with_derived(product: CreditProduct, base: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return encoded base features with the derived ones, (n, B) to (n, G)."""
     positions = {feature.name: index for index, feature in enumerate(product.base_features)}
     wide = base.astype(np.float64)
     derived = [
         feature.function(*(wide[:, positions[name]] for name in feature.inputs))
         for feature in product.derived_features
     ]
-    return np.column_stack([wide, *derived]).astype(np.float32)
+    return np.column_stack([wide, *derived])

@@ -1,21 +1,29 @@
-"""From a probability of default to points and an outcome."""
+"""From a probability of default to points, a risk band and an outcome; and the hard rules."""
 
 from __future__ import annotations
 
 import math
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from credit_core.domain.feature_matrix import UNKNOWN_CATEGORY
+from credit_core.domain.policy_definition import Comparison, Outcome
+
 if TYPE_CHECKING:
-    from credit_core.domain.product import Policy
+    from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
 
-class Outcome(StrEnum):
-    """What the applicant is told."""
+    from credit_core.domain.policy_definition import Condition, Policy, Rule
+    from credit_core.domain.terms import ModelInput
 
-    APPROVE = "approve"
-    DECLINE = "decline"
-    REFER = "refer"
+HOLDS: dict[Comparison, Callable[[NDArray[np.float64], float], NDArray[np.bool]]] = {
+    Comparison.BELOW: np.less,
+    Comparison.AT_MOST: np.less_equal,
+    Comparison.ABOVE: np.greater,
+    Comparison.AT_LEAST: np.greater_equal,
+}
 
 
 def points_per_log_odds(policy: Policy) -> float:
@@ -61,3 +69,53 @@ def outcome_of(policy: Policy, probability_of_default: float) -> Outcome:
     if policy.decline_from <= probability_of_default <= 1.0:
         return Outcome.DECLINE
     return Outcome.REFER
+
+
+def band_of(policy: Policy, probability_of_default: float) -> str | None:
+    """Return the name of the risk band of a probability of default, None if there are no bands."""
+    for band in policy.bands:
+        if probability_of_default <= band.up_to:
+            return band.name
+    return None
+
+
+class RuleBook:
+    """The hard rules of a policy, ready to be asked of rows of model input."""
+
+    def __init__(self, rules: Sequence[Rule], inputs: Sequence[ModelInput]) -> None:
+        self._positions = {given.name: index for index, given in enumerate(inputs)}
+        self._codes = {given.name: given.codes for given in inputs}
+        self.rules = tuple(rules)
+
+    def applies(
+        self, rule: Rule, rows: NDArray[np.float64], known: NDArray[np.bool]
+    ) -> tuple[NDArray[np.bool], NDArray[np.bool]]:
+        """Return where a rule applies, and where it can't be checked, each of shape (n,).
+
+        A condition that is known not to hold settles it, whatever else is unknown.
+
+        Args:
+            rule: One of ``rules``.
+            rows: Model input before its cast to float32, shape (n, G).
+            known: Which inputs hold what was found, not an assumed default; shape (G,).
+        """
+        holds = np.ones(len(rows), dtype=bool)
+        unknown = np.zeros(len(rows), dtype=bool)
+        for condition in rule.when:
+            position = self._positions[condition.feature]
+            column = rows[:, position]
+            absent = self._absent(condition, column) | ~known[position]
+            holds &= absent | self._holds(condition, column)
+            unknown |= absent
+        return holds & ~unknown, holds & unknown
+
+    def _absent(self, condition: Condition, column: NDArray[np.float64]) -> NDArray[np.bool]:
+        if self._codes[condition.feature]:
+            return column == UNKNOWN_CATEGORY
+        return np.isnan(column)
+
+    def _holds(self, condition: Condition, column: NDArray[np.float64]) -> NDArray[np.bool]:
+        if isinstance(condition.value, tuple):
+            codes = self._codes[condition.feature]
+            return np.isin(column, [codes[category] for category in condition.value])
+        return HOLDS[condition.comparison](column, condition.value)

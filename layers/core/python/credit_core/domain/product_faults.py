@@ -17,11 +17,11 @@ from credit_core.domain.definitions import (
     Feature,
     FeatureView,
     Label,
-    Policy,
     ProhibitedInput,
     check_name,
     stored_faults,
 )
+from credit_core.domain.policy_definition import Condition, Policy, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -121,6 +121,9 @@ def product_faults(product: CreditProduct) -> list[str]:
     found += _reason_faults(features)
     found += _input_faults(columns, derived)
     found += _assumption_faults(views, derived)
+    found += _influence_faults([*columns[len(requested) :], *derived])
+    if check.sound("policy"):
+        found += _rule_faults(product.policy, features)
     found += _entity_faults(entities, keys, views)
     found += [
         f"{place}.name: {name!r} has a meaning of its own in the schema of a request"
@@ -241,6 +244,38 @@ def _assumption_faults(
                 f"{place}.adverse_action.text_if_unknown: state it, an input may be a default that"
                 " was assumed"
             )
+
+
+def _influence_faults(others: Members[Feature]) -> Iterator[str]:
+    """Yield a fault for each feature that an application can't change, and says it can."""
+    for place, feature in others:
+        if feature.influence is not None:
+            yield f"{place}.influence: only what an application holds can be changed in one"
+
+
+def _rule_faults(policy: Policy, features: Members[Feature]) -> Iterator[str]:
+    """Yield the faults of what hard rules name."""
+    known = {feature.name: feature for _, feature in features if ANY_TEXT.holds(feature.name)}
+    codes = {
+        feature.adverse_action.code: place
+        for place, feature in features
+        if REASON.holds(feature.adverse_action) and TEXT.holds(feature.adverse_action.code)
+    }
+    for place, rule in Check(policy, "policy", {}).members("rules", Rule, of="rules"):
+        if TEXT.holds(rule.code) and rule.code in codes:
+            yield f"{place}.code: {rule.code!r} is the reason of {codes[rule.code]}"
+        for where, condition in Check(rule, place, {}).members("when", Condition):
+            if condition.faults(where):
+                continue
+            feature = known.get(condition.feature)
+            if feature is None:
+                yield f"{where}.feature: {condition.feature!r} is not a feature"
+            elif isinstance(condition.value, tuple):
+                for category in condition.value:
+                    if category not in feature.categories:
+                        yield f"{where}.value: {category!r} is no category of {feature.name}"
+            elif feature.dtype is DType.CATEGORY:
+                yield f"{where}.comparison: {feature.name} is a category; use Comparison.ONE_OF"
 
 
 def _entity_faults(

@@ -22,29 +22,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from credit_core.domain.feature_matrix import UNKNOWN_CATEGORY
-from credit_core.domain.product import DerivedFeature
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
-    from credit_core.domain.product import Feature
+    from credit_core.domain.terms import ModelInput
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One adverse-action reason: a feature that raised this applicant's risk, and by how much.
+    """One adverse-action reason: a feature that counted against this applicant, and by how much.
 
     ``contribution_log_odds`` is positive (towards default); ``contribution_points`` is the same
-    in points and negative (points lost).
+    in points and negative (points lost). A hard rule's reason has neither.
     """
 
     code: str
     text: str
     feature: str
-    contribution_log_odds: float
-    contribution_points: float
+    contribution_log_odds: float | None = None
+    contribution_points: float | None = None
 
 
 def perturbations(
@@ -96,8 +95,8 @@ def efficiency_error(log_odds: NDArray[np.float64]) -> float:
 
 
 def adverse_action_reasons(
-    features: Sequence[Feature],
-    applicant: NDArray[np.float32],
+    inputs: Sequence[ModelInput],
+    applicant: NDArray[np.floating],
     contributions: NDArray[np.float64],
     *,
     points_per_log_odds: float,
@@ -111,7 +110,7 @@ def adverse_action_reasons(
     called high or low: the reason says so.
 
     Args:
-        features: The G model features in matrix order.
+        inputs: The G model inputs in matrix order.
         applicant: Model input of the applicant, shape (G,).
         contributions: Log-odds of default per feature, shape (G,).
         points_per_log_odds: Points lost per unit of log-odds of default, > 0.
@@ -119,34 +118,33 @@ def adverse_action_reasons(
         assumed: Names of the features whose declared default was served.
     """
     reasons: dict[str, Reason] = {}
-    for index in np.argsort(-contributions, kind="stable"):
+    for index in np.argsort(-contributions, kind="stable").tolist():
         contribution = float(contributions[index])
         if contribution <= 0 or len(reasons) == most:
             break
-        feature = features[index]
-        code, text = stated(feature, float(applicant[index]), assumed=assumed)
+        given = inputs[index]
+        code, text = stated(given, float(applicant[index]), assumed=assumed)
         if code not in reasons:
             reasons[code] = Reason(
                 code,
                 text,
-                feature.name,
+                given.name,
                 contribution,
                 -contribution * points_per_log_odds,
             )
     return tuple(reasons.values())
 
 
-def stated(feature: Feature, value: float, *, assumed: Collection[str] = ()) -> tuple[str, str]:
-    """Return code and text of a feature's reason, for a value of the model input."""
-    reason = feature.adverse_action
-    unknown = value == UNKNOWN_CATEGORY if feature.categories else math.isnan(value)
-    if not (unknown or is_assumed(feature, assumed)):
+def stated(given: ModelInput, value: float, *, assumed: Collection[str] = ()) -> tuple[str, str]:
+    """Return code and text of an input's reason, for its value."""
+    reason = given.adverse_action
+    unknown = value == UNKNOWN_CATEGORY if given.categories else math.isnan(value)
+    if not (unknown or is_assumed(given, assumed)):
         return reason.code, reason.text
-    text = reason.text_if_unknown or f"Information was missing: {feature.description}"
+    text = reason.text_if_unknown or f"Information was missing: {given.description}"
     return f"{reason.code}_UNKNOWN", text
 
 
-def is_assumed(feature: Feature, assumed: Collection[str]) -> bool:
-    """Whether a feature's default was served, or it was derived from such a default."""
-    inputs = feature.inputs if isinstance(feature, DerivedFeature) else ()
-    return feature.name in assumed or any(name in assumed for name in inputs)
+def is_assumed(given: ModelInput, assumed: Collection[str]) -> bool:
+    """Whether an input's default was served, or it was derived from such a default."""
+    return given.name in assumed or any(name in assumed for name in given.derived_from)

@@ -8,18 +8,20 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from credit_core.domain.application import ApplicationReader
 from credit_core.domain.decision import (
-    Assessment,
-    Cause,
     Decision,
     FeatureStatus,
     Receipt,
-    ReferralCause,
     ServedView,
     ServingModel,
+    assumed_in,
+    fault_in,
 )
-from credit_core.domain.feature_matrix import feature_matrix
+from credit_core.domain.feature_matrix import exact_matrix
+from credit_core.domain.judgement import Cause, Judge, ReferralCause, referred_by
 from credit_core.domain.online_store import (
     CLOCK_SKEW,
     entity_key,
@@ -27,44 +29,20 @@ from credit_core.domain.online_store import (
     row_from_stored,
     timestamp_text,
 )
-from credit_core.domain.policy import (
-    Outcome,
-    outcome_of,
-    points,
-    points_per_log_odds,
-    probability,
-)
 from credit_core.domain.product import RETENTION_TTLS
-from credit_core.domain.reasons import (
-    adverse_action_reasons,
-    efficiency_error,
-    pairwise_shapley,
-    perturbations,
-)
-from credit_core.errors import (
-    ApplicationConflictError,
-    ModelOutputError,
-    ModelUnavailableError,
-)
+from credit_core.domain.terms import Terms
+from credit_core.errors import ApplicationConflictError, ModelUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from numpy.typing import NDArray
+
     from credit_core.domain.application import Application
     from credit_core.domain.online_store import FeatureRow
     from credit_core.domain.product import CreditProduct, FeatureView, Value
     from credit_core.ports import ChampionSource, DecisionStore, LoadedModel, Readout, Timer
-
-LARGEST_EFFICIENCY_ERROR = 1e-2
-"""In log-odds. Above it the contributions are no account of this decision."""
-
-CAUSE_OF_STATUS = {
-    FeatureStatus.MISSING: ReferralCause.FEATURES_MISSING,
-    FeatureStatus.STALE: ReferralCause.FEATURES_STALE,
-    FeatureStatus.UNREADABLE: ReferralCause.FEATURES_UNREADABLE,
-    FeatureStatus.UNAVAILABLE: ReferralCause.FEATURES_UNAVAILABLE,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +71,12 @@ class ScoreApplication:
         self._store = store
         self._champions = champions
         self._read_application = ApplicationReader(product)
+        terms = Terms.of(product)
+        self._terms = terms.pack()
+        self._judge = Judge(terms)
 
     def __call__(self, body: str | bytes | None, *, as_of: datetime, timer: Timer) -> Answer:
-        """Decide one application and make the decision durable.
+        """Decide the application in a request body and make the decision durable.
 
         Args:
             body: The request body, JSON.
@@ -105,10 +86,19 @@ class ScoreApplication:
         Raises:
             InvalidApplicationError: The body cannot be judged; no decision was made.
             ApplicationConflictError: The id was decided before with another body.
+            DamagedReceiptError: The id was decided before, and that decision cannot be read.
             StoreUnavailableError: The receipt could not be written; no decision was made.
         """
+        return self._answer(self._read_application(body), as_of=as_of, timer=timer)
+
+    def of_document(
+        self, document: Mapping[str, object], *, as_of: datetime, timer: Timer
+    ) -> Answer:
+        """Decide an application that was parsed strictly, as ``__call__`` decides its body."""
+        return self._answer(self._read_application.read(document), as_of=as_of, timer=timer)
+
+    def _answer(self, application: Application, *, as_of: datetime, timer: Timer) -> Answer:
         as_of = as_of.replace(microsecond=as_of.microsecond // 1_000 * 1_000)
-        application = self._read_application(body)
         fingerprint = keyed_hash(self._secret, application.canonical)
         keys = {
             view.name: entity_key(self._product, view, application.entity_keys, secret=self._secret)
@@ -122,19 +112,24 @@ class ScoreApplication:
             timer=timer,
         )
         timer.lap("read")
-        if readout.receipt is not None:
-            return self._replay(readout.receipt, fingerprint, application.application_id)
-        decision = self._decide(application, keys, readout, as_of=as_of, timer=timer)
-        receipt = self._receipt(application, decision, fingerprint, timer)
-        earlier = self._store.write(receipt, timer=timer)
+        earlier = readout.receipt
+        if earlier and (_is_final(earlier) or earlier.fingerprint != fingerprint):
+            return self._replay(earlier, fingerprint)
+        receipt, decision = self._decide(
+            application, keys, readout, fingerprint, as_of=as_of, timer=timer
+        )
+        if earlier:
+            winner = self._store.supersede(receipt, earlier, timer=timer)
+        else:
+            winner = self._store.write(receipt, timer=timer)
         timer.lap("write")
-        if earlier is not None:
-            return self._replay(earlier, fingerprint, application.application_id)
+        if winner:
+            return self._replay(winner, fingerprint)
         return Answer(receipt.response, receipt.outcome, replayed=False, decision=decision)
 
-    def _replay(self, receipt: Receipt, fingerprint: str, application_id: str) -> Answer:
+    def _replay(self, receipt: Receipt, fingerprint: str) -> Answer:
         if receipt.fingerprint != fingerprint:
-            raise ApplicationConflictError(application_id)
+            raise ApplicationConflictError(receipt.application_id)
         return Answer(receipt.response, receipt.outcome, replayed=True)
 
     def _decide(
@@ -142,107 +137,84 @@ class ScoreApplication:
         application: Application,
         keys: Mapping[str, str],
         readout: Readout,
+        fingerprint: str,
         *,
         as_of: datetime,
         timer: Timer,
-    ) -> Decision:
+    ) -> tuple[Receipt, Decision]:
         """Return the decision; whatever goes wrong in here is a referral, never an approval."""
         views = {
             view.name: serve_view(view, keys[view.name], readout, as_of=as_of)
             for view in self._product.feature_views
         }
-        cause = self._cause_in(views)
-        assessment, serving = None, None
-        if cause is None:
-            try:
-                model = self._champions.model(readout.pointer)
-                serving = ServingModel(model.manifest.version, model.manifest.onnx_sha256)
-                assessment = self._assess(application, views, model, timer)
-            except ModelUnavailableError as error:
-                cause = Cause(ReferralCause.MODEL_UNAVAILABLE, str(error))
-            except ModelOutputError as error:
-                cause = Cause(ReferralCause.MODEL_OUTPUT, str(error))
-            except Exception as error:  # noqa: BLE001 (no fault may do more than refer)
-                cause = Cause(ReferralCause.INTERNAL, fault_location(error))
-        outcome = Outcome.REFER
-        if assessment is not None:
-            outcome = outcome_of(self._product.policy, assessment.probability_of_default)
-            if outcome is Outcome.REFER:
-                cause = Cause(ReferralCause.CUTOFF, "the probability lies between the cut-offs")
-            elif outcome is Outcome.DECLINE and not assessment.reasons:
-                outcome = Outcome.REFER
-                cause = Cause(ReferralCause.REASONS, "no feature accounts for the decline")
-        return Decision(
+        row, model = np.empty(0), None
+        fault = fault_in(views)
+        try:
+            row = self._row(application, views)
+            if fault is None:
+                model, fault = self._ask_for_model(readout)
+            judgement = self._judge(
+                row, model, assumed=assumed_in(views), fault=fault, lap=timer.lap
+            )
+        except Exception as error:  # noqa: BLE001 (no fault may do more than refer)
+            judgement = referred_by(Cause(ReferralCause.INTERNAL, fault_location(error)))
+        decision = Decision(
             application.application_id,
             self._product.name,
-            outcome,
-            cause,
-            assessment,
+            judgement,
             views,
-            serving,
+            ServingModel(model.manifest.version, model.manifest.onnx_sha256) if model else None,
             self._product.policy.version,
             as_of,
+            readout.receipt.revision + 1 if readout.receipt else 1,
         )
-
-    def _cause_in(self, views: Mapping[str, ServedView]) -> Cause | None:
-        """Return the first cause for referral that the views give, in order of definition."""
-        for view in self._product.feature_views:
-            served = views[view.name]
-            if served.features is None:
-                return Cause(CAUSE_OF_STATUS[served.status], f"{view.name} is {served.status}")
-        return None
-
-    def _assess(
-        self,
-        application: Application,
-        views: Mapping[str, ServedView],
-        model: LoadedModel,
-        timer: Timer,
-    ) -> Assessment:
-        values: dict[str, Value] = dict(application.features)
-        assumed: list[str] = []
-        for served in views.values():
-            features = served.features or {}
-            values |= features
-            if served.status is not FeatureStatus.FRESH:
-                assumed += features
-        row = feature_matrix(self._product, {name: (value,) for name, value in values.items()})[0]
-        log_odds = model.log_odds(perturbations(row, model.reference))
-        timer.lap("infer")
-        if efficiency_error(log_odds) > LARGEST_EFFICIENCY_ERROR:
-            raise ModelOutputError("the contributions do not sum to the model's answer")
-        policy = self._product.policy
-        answer = float(log_odds[0])
-        assessment = Assessment(
-            probability(answer),
-            answer,
-            points(policy, answer),
-            adverse_action_reasons(
-                self._product.model_features,
-                row,
-                pairwise_shapley(log_odds),
-                points_per_log_odds=points_per_log_odds(policy),
-                most=policy.maximum_reasons,
-                assumed=assumed,
-            ),
-        )
-        timer.lap("explain")
-        return assessment
-
-    def _receipt(
-        self, application: Application, decision: Decision, fingerprint: str, timer: Timer
-    ) -> Receipt:
-        return Receipt(
+        cause = judgement.cause
+        receipt = Receipt(
             application_id=application.application_id,
             product=self._product.name,
             fingerprint=fingerprint,
-            outcome=decision.outcome,
-            decided_at=timestamp_text(decision.decided_at),
+            outcome=judgement.outcome,
+            decided_at=timestamp_text(as_of),
             response=_json(decision.as_response()),
             request=_json(application.features),
-            served=_json({name: view.as_receipt() for name, view in decision.views.items()}),
+            served=_json({name: view.as_receipt() for name, view in views.items()}),
+            model_input=_numbers(row),
+            terms=self._terms,
+            manifest_sha256=model.manifest_sha256 if model else "",
             stage_ms=_json(timer.stages_ms()),
+            retryable=cause is not None and cause.retryable,
+            revision=decision.revision,
         )
+        return receipt, decision
+
+    def _row(
+        self, application: Application, views: Mapping[str, ServedView]
+    ) -> NDArray[np.float64]:
+        """Return the model input before its cast, shape (G,); what no view served is unknown.
+
+        Raises:
+            OverflowError: A derived feature is infinite.
+        """
+        values: dict[str, Value] = dict(application.features)
+        for view in self._product.feature_views:
+            values |= views[view.name].features or dict.fromkeys(
+                feature.name for feature in view.features
+            )
+        row = exact_matrix(self._product, {name: (value,) for name, value in values.items()})[0]
+        if np.isinf(row).any():
+            raise OverflowError
+        return row
+
+    def _ask_for_model(self, readout: Readout) -> tuple[LoadedModel | None, Cause | None]:
+        try:
+            return self._champions.model(readout.pointer), None
+        except ModelUnavailableError as error:
+            return None, Cause(ReferralCause.MODEL_UNAVAILABLE, str(error))
+
+
+def _is_final(receipt: Receipt) -> bool:
+    """Whether nothing supersedes it: no passing fault, or a person has decided since."""
+    return not receipt.retryable or receipt.reviewed_at is not None
 
 
 def serve_view(view: FeatureView, key: str, readout: Readout, *, as_of: datetime) -> ServedView:
@@ -288,3 +260,9 @@ def fault_location(error: Exception) -> str:
 
 def _json(document: Mapping[str, object]) -> str:
     return json.dumps(document, separators=(",", ":"), allow_nan=False)
+
+
+def _numbers(row: NDArray[np.float64]) -> str:
+    """Return a JSON array that gives back the same doubles, null for what is unknown."""
+    numbers = [None if number != number else number for number in row.tolist()]  # noqa: PLR0124 (NaN)
+    return json.dumps(numbers, separators=(",", ":"), allow_nan=False)
