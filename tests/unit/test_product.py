@@ -465,7 +465,7 @@ def test_more_views_than_one_read_takes_are_refused() -> None:
             for n in range(count)
         )
 
-    other = {"derived_features": (), "policy": WITHOUT_RULES}
+    other: dict[str, Any] = {"derived_features": (), "policy": WITHOUT_RULES}
     replace(PRODUCT, feature_views=views(98), **other)
 
     assert faults_of(feature_views=views(99), **other) == [

@@ -23,6 +23,7 @@ FAILED = (
 @dataclass
 class FakeModel:
     manifest: ModelManifest
+    manifest_sha256: str = "0" * 64
 
     @property
     def reference(self) -> NDArray[np.float32]:

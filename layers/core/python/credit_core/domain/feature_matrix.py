@@ -22,16 +22,16 @@ UNKNOWN_CATEGORY = -1.0
 """Code of a missing category: the encoder gives it no column at all."""
 
 
-def encode(feature: Feature, values: Sequence[object]) -> NDArray[np.float64]:
-    """Return the values of one feature as numbers, shape (n,).
+def encode(feature: Feature, values: Sequence[object]) -> Sequence[object]:
+    """Return the n values of one feature as numpy takes them for numbers.
 
     A category becomes its position in ``feature.categories``; a missing or undeclared one
-    becomes ``UNKNOWN_CATEGORY``. A missing number becomes NaN.
+    becomes ``UNKNOWN_CATEGORY``. A missing number is None, which becomes NaN.
     """
-    if feature.dtype is DType.CATEGORY:
-        codes = {category: float(code) for code, category in enumerate(feature.categories)}
-        return np.array([codes.get(value, UNKNOWN_CATEGORY) for value in values])  # type: ignore[call-overload]
-    return np.array(values, dtype=np.float64)
+    if feature.dtype is not DType.CATEGORY:
+        return values
+    codes = {category: float(code) for code, category in enumerate(feature.categories)}
+    return [codes.get(value, UNKNOWN_CATEGORY) for value in values]  # type: ignore[call-overload]
 
 
 def feature_matrix(
@@ -53,18 +53,19 @@ def exact_matrix(
     Raises:
         KeyError: A base feature has no column.
     """
-    base = np.column_stack(
-        [encode(feature, columns[feature.name]) for feature in product.base_features]
+    base = np.array(
+        [encode(feature, columns[feature.name]) for feature in product.base_features], np.float64
     )
-    return with_derived(product, base)
+    return with_derived(product, base.T)
 
 
 def with_derived(product: CreditProduct, base: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return encoded base features with the derived ones, (n, B) to (n, G)."""
     positions = {feature.name: index for index, feature in enumerate(product.base_features)}
-    wide = base.astype(np.float64)
-    derived = [
-        feature.function(*(wide[:, positions[name]] for name in feature.inputs))
-        for feature in product.derived_features
-    ]
-    return np.column_stack([wide, *derived])
+    count = len(positions)
+    matrix = np.empty((len(base), count + len(product.derived_features)))
+    matrix[:, :count] = base
+    for index, feature in enumerate(product.derived_features, count):
+        inputs = (matrix[:, positions[name]] for name in feature.inputs)
+        matrix[:, index] = feature.function(*inputs)
+    return matrix

@@ -144,6 +144,7 @@ class Judge:
         self._policy = terms.policy
         self._rules = RuleBook(terms.policy.rules, terms.inputs)
         self._points_per_log_odds = points_per_log_odds(terms.policy)
+        self._all_known = np.ones(len(terms.inputs), dtype=bool)
 
     def __call__(
         self,
@@ -242,6 +243,8 @@ class Judge:
         return applying, unchecked
 
     def _known(self, assumed: Collection[str]) -> NDArray[np.bool]:
+        if not assumed:
+            return self._all_known
         return np.array([not is_assumed(given, assumed) for given in self._terms.inputs])
 
     def _assess(

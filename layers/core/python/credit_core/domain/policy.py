@@ -110,12 +110,13 @@ class RuleBook:
         return holds & ~unknown, holds & unknown
 
     def _absent(self, condition: Condition, column: NDArray[np.float64]) -> NDArray[np.bool]:
-        if self._codes[condition.feature]:
-            return column == UNKNOWN_CATEGORY
-        return np.isnan(column)
+        categories = self._codes[condition.feature]
+        absent: NDArray[np.bool] = column == UNKNOWN_CATEGORY if categories else np.isnan(column)
+        return absent
 
     def _holds(self, condition: Condition, column: NDArray[np.float64]) -> NDArray[np.bool]:
         if isinstance(condition.value, tuple):
             codes = self._codes[condition.feature]
             return np.isin(column, [codes[category] for category in condition.value])
-        return HOLDS[condition.comparison](column, condition.value)
+        holds: NDArray[np.bool] = HOLDS[condition.comparison](column, condition.value)
+        return holds

@@ -200,7 +200,9 @@ class ScoreApplication:
             values |= views[view.name].features or dict.fromkeys(
                 feature.name for feature in view.features
             )
-        row = exact_matrix(self._product, {name: (value,) for name, value in values.items()})[0]
+        row: NDArray[np.float64] = exact_matrix(
+            self._product, {name: (value,) for name, value in values.items()}
+        )[0]
         if np.isinf(row).any():
             raise OverflowError
         return row
@@ -258,11 +260,10 @@ def fault_location(error: Exception) -> str:
     return f"{type(error).__name__}{place}"
 
 
-def _json(document: Mapping[str, object]) -> str:
-    return json.dumps(document, separators=(",", ":"), allow_nan=False)
+_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 def _numbers(row: NDArray[np.float64]) -> str:
     """Return a JSON array that gives back the same doubles, null for what is unknown."""
     numbers = [None if number != number else number for number in row.tolist()]  # noqa: PLR0124 (NaN)
-    return json.dumps(numbers, separators=(",", ":"), allow_nan=False)
+    return _json(numbers)
