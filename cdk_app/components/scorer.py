@@ -8,6 +8,8 @@ from aws_cdk import aws_applicationautoscaling as autoscaling
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from cdk_app.components.api_routes import SCORER
+from cdk_app.components.deciding import allow_deciding
 from cdk_app.components.service_function import ServiceFunction
 from credit_core.settings import ScorerSettings
 
@@ -38,11 +40,12 @@ class Scorer(Construct):
         scorer = ServiceFunction(
             self,
             "Scorer",
-            name="scorer",
+            name=SCORER,
             description="Decides one application",
             stage=stage,
             size=stage.scorer,
             settings=ScorerSettings(
+                stage=stage.name,
                 product=product.name,
                 online_store_table=tables.online_store.table_name,
                 decisions_table=tables.decisions.table_name,
@@ -54,12 +57,7 @@ class Scorer(Construct):
             layers=layers,
             key=storage.key,
         )
-        may = scorer.role
-        may.allow("dynamodb:BatchGetItem", on=tables.arns)
-        may.allow("dynamodb:PutItem", on=[tables.decisions.table_arn])
-        may.allow_objects("s3:GetObject", bucket=models, prefix=f"{product.name}/")
-        may.allow("secretsmanager:GetSecretValue", on=[secret.secret_arn])
-        may.allow_key(storage.key, through=("dynamodb", "s3", "secretsmanager"))
+        allow_deciding(scorer.role, product=product, storage=storage)
         self.function = scorer.function
         self.live = lambda_.Alias(
             self,

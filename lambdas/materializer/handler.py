@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger
 
 from credit_core.adapters.batch_client import batch_client
-from credit_core.adapters.clients import client, entity_key_secret, pipeline_config
+from credit_core.adapters.clients import client, pipeline_config
+from credit_core.adapters.entity_key_secret import entity_key_secret
 from credit_core.adapters.feature_files import S3FeatureLake
 from credit_core.adapters.online_store_writer import PartiqlOnlineStoreWriter
 from credit_core.adapters.rejected_rows import S3RejectedRows

@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger
 
 from credit_core.adapters.clients import client, pipeline_config
 from credit_core.adapters.model_artifacts import ModelArtifacts
-from credit_core.adapters.model_registry import S3DynamoModelRegistry
+from credit_core.adapters.model_registry import S3DynamoModelRegistry, objects_in
 from credit_core.domain.product import load_product
 from credit_core.settings import PromoterSettings
 from credit_core.use_cases.promote import promote
@@ -27,7 +27,7 @@ registry = S3DynamoModelRegistry(
     bucket=settings.models_bucket,
     dynamodb=client("dynamodb", pipeline_config()),
     table=settings.registry_table,
-    artifacts=ModelArtifacts(s3, settings.models_bucket, product),
+    artifacts=ModelArtifacts(objects_in(s3, settings.models_bucket), product),
 )
 
 

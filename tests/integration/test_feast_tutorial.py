@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-from credit_core.adapters.clients import client, request_path_config
-from credit_core.adapters.decision_store import DynamoDecisionStore
+from credit_core.adapters.decision_store import DynamoDecisionStore, dynamodb
 from credit_core.adapters.feature_files import S3FeatureLake
 from credit_core.adapters.local_lake import LocalLake
 from credit_core.adapters.online_store_writer import PartiqlOnlineStoreWriter
 from credit_core.adapters.onnx_model import OnnxModel
 from credit_core.adapters.query_results import read_query_result
 from credit_core.adapters.rejected_rows import S3RejectedRows
-from credit_core.domain.decision import FeatureStatus, ReferralCause
+from credit_core.domain.decision import FeatureStatus
+from credit_core.domain.judgement import ReferralCause
 from credit_core.domain.feature_matrix import feature_matrix
 from credit_core.domain.lake_tables import lake_tables
 from credit_core.domain.point_in_time import (
@@ -251,13 +251,15 @@ class Service:
     def _score(self) -> ScoreApplication:
         assert self.materialized
         store = DynamoDecisionStore(
-            client("dynamodb", request_path_config(deadline_ms=5_000)),
+            dynamodb(),
             product=PRODUCT.name,
             online_store_table=self._tables["online-store"],
             decisions_table=self._tables["decisions"],
             registry_table=self._tables["registry"],
         )
-        champion = OnnxModel.from_bytes(self.model.onnx, self.model.manifest)
+        champion = OnnxModel.from_bytes(
+            self.model.onnx, self.model.manifest, manifest_sha256="0" * 64
+        )
         return ScoreApplication(
             PRODUCT, secret=SECRET, store=store, champions=FixedChampion(champion)
         )
@@ -418,17 +420,19 @@ def test_what_is_served_is_what_the_training_set_holds(service: Service) -> None
         status = decision.views[HISTORIES.name].status
         assert status is credit_history_status(row)
         if status is FeatureStatus.STALE:
-            assert decision.cause is not None
-            assert decision.cause.code is ReferralCause.FEATURES_STALE
+            assert decision.judgement.cause is not None
+            assert decision.judgement.cause.code is ReferralCause.FEATURES_STALE
 
 
 def test_a_loan_is_given_the_probability_that_training_gives_it(service: Service) -> None:
     """But for what float32 makes of one row or of many at once."""
-    model = OnnxModel.from_bytes(service.model.onnx, service.model.manifest)
+    model = OnnxModel.from_bytes(
+        service.model.onnx, service.model.manifest, manifest_sha256="0" * 64
+    )
     row = next(row for row in service.rows if credit_history_status(row) is FeatureStatus.FRESH)
     columns = {feature.name: [row[feature.name]] for feature in PRODUCT.base_features}
 
-    assessment = service.decide(row).assessment
+    assessment = service.decide(row).judgement.assessment
 
     assert assessment is not None
     (log_odds,) = model.log_odds(feature_matrix(PRODUCT, columns))
@@ -451,15 +455,15 @@ def test_a_person_without_a_history_gets_the_declared_defaults_on_both_sides(
     assert defaults["missed_payments_2y"] is None
     assert values_in(row, names) == defaults
     assert decision.views[HISTORIES.name].features == defaults
-    assert decision.assessment is not None
+    assert decision.judgement.assessment is not None
 
 
 def test_a_zipcode_nobody_knows_is_referred(service: Service) -> None:
     """Nothing was declared for it."""
     decision = service.decide(service.rows[0], zipcode=99_999)
 
-    assert decision.cause is not None
-    assert decision.cause.code is ReferralCause.FEATURES_MISSING
+    assert decision.judgement.cause is not None
+    assert decision.judgement.cause.code is ReferralCause.FEATURES_MISSING
 
 
 @pytest.mark.parametrize("zipcode", ["76104", 76_104.0, 76_104.5, -1, 2**53, True, None])

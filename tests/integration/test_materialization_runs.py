@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-from credit_core.adapters import clients
+from credit_core.adapters.entity_key_secret import entity_key_secret
 from credit_core.adapters.run_record import S3RunRecord
 from credit_core.adapters.watermark import DynamoDBWatermark
 from credit_core.settings import MaterializerSettings, PlannerSettings, ReconcilerSettings
@@ -150,7 +150,7 @@ class Machine:
 @pytest.fixture
 def machine(local_cloud_bare: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     yield Machine(local_cloud_bare, monkeypatch)
-    clients.entity_key_secret.cache_clear()
+    entity_key_secret.cache_clear()
 
 
 def rows_of(count: int, *, entities: int, seed: int) -> list[LakeRow]:

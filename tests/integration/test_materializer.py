@@ -15,7 +15,7 @@ import pytest
 
 from credit_cli.lake import rows_in
 from credit_cli.sample import write_sample
-from credit_core.adapters import clients
+from credit_core.adapters.entity_key_secret import entity_key_secret
 from credit_core.adapters.feature_files import (
     column_types,
     opened,
@@ -112,7 +112,7 @@ def materializer(
     local_cloud_bare: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Materializer]:
     yield Materializer(local_cloud_bare, monkeypatch)
-    clients.entity_key_secret.cache_clear()
+    entity_key_secret.cache_clear()
 
 
 def copy(query: str, path: Path) -> None:

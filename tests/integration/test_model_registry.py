@@ -14,7 +14,7 @@ import pytest
 from moto import mock_aws
 
 from credit_core.adapters.model_artifacts import ModelArtifacts
-from credit_core.adapters.model_registry import S3DynamoModelRegistry
+from credit_core.adapters.model_registry import S3DynamoModelRegistry, objects_in
 from credit_core.adapters.query_results import read_query_result
 from credit_core.domain.model_manifest import Gate, ModelManifest, manifest_key, model_key
 from credit_core.errors import (
@@ -89,7 +89,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
             bucket="models",
             dynamodb=dynamodb,
             table="registry",
-            artifacts=ModelArtifacts(s3, "models", PRODUCT),
+            artifacts=ModelArtifacts(objects_in(s3, "models"), PRODUCT),
         )
         yield Cloud(s3, dynamodb, registry)
 

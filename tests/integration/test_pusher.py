@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-from credit_core.adapters import clients
+from credit_core.adapters.entity_key_secret import entity_key_secret
 from credit_core.adapters.feature_files import S3FeatureLake, schema_faults
 from credit_core.adapters.lake_appender import parquet
 from credit_core.adapters.online_store_writer import PartiqlOnlineStoreWriter
@@ -117,7 +117,7 @@ class Pusher:
 @pytest.fixture
 def pusher(local_cloud_bare: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pusher]:
     yield Pusher(local_cloud_bare, monkeypatch)
-    clients.entity_key_secret.cache_clear()
+    entity_key_secret.cache_clear()
 
 
 def a_recent_detail(applicant_id: str = "applicant-1", **changes: Any) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,6 +28,7 @@ class Shelf:
         self.open.set()
         self.failures: list[Exception] = []
         self.now = 0.0
+        self.patience_seconds = 5.0
 
     def load(self, pointer: RolloutPointer) -> LoadedModel:
         self.asked.append(pointer.champion)
@@ -38,6 +41,7 @@ class Shelf:
         return Champions(
             self.load,
             pointer_seconds=5,
+            patience_seconds=self.patience_seconds,
             on_failure=self.failures.append,
             clock=lambda: self.now,
         )
@@ -72,6 +76,42 @@ def test_no_request_waits_for_a_new_model() -> None:
     until_loaded(champions)
 
     assert version_of(while_loading) == "v1"
+    assert version_of(champions.model(None)) == "v2"
+
+
+def test_a_request_waits_for_the_first_model_only_for_a_while() -> None:
+    """A store that hangs costs the request its patience, and the next one no more."""
+    shelf = Shelf()
+    shelf.patience_seconds = 0.05
+    champions = shelf.champions()
+    shelf.open.clear()
+
+    started = time.monotonic()
+    for _ in range(2):
+        with pytest.raises(ModelUnavailableError, match="v1 is not loaded"):
+            champions.model(a_pointer())
+    waited = time.monotonic() - started
+    shelf.open.set()
+    until_loaded(champions)
+
+    assert 0.1 <= waited < 1
+    assert version_of(champions.model(None)) == "v1"
+    assert shelf.asked == ["v1"]
+
+
+def test_of_many_threads_one_loads_and_all_are_served() -> None:
+    shelf = Shelf()
+    champions = shelf.champions()
+    champions.model(a_pointer())
+    shelf.open.clear()
+
+    with ThreadPoolExecutor(8) as threads:
+        models = list(threads.map(lambda _: champions.model(a_pointer(champion="v2")), range(100)))
+    shelf.open.set()
+    until_loaded(champions)
+
+    assert {version_of(model) for model in models} == {"v1"}
+    assert shelf.asked == ["v1", "v2"]
     assert version_of(champions.model(None)) == "v2"
 
 

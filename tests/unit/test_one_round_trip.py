@@ -37,8 +37,11 @@ class CountingDynamo:
         self.rows = rows
         self.reads: list[int] = []
 
-    def batch_get_item(self, *, RequestItems: dict[str, Any]) -> Any:  # noqa: N803 (boto3's)
-        keys = [key for table in RequestItems.values() for key in table["Keys"]]
+    def call(self, operation: str, request: Mapping[str, Any], *, deadline: float) -> Any:
+        assert deadline > 0
+        if operation == "PutItem":
+            return {}
+        keys = [key for table in request["RequestItems"].values() for key in table["Keys"]]
         assert len(keys) <= MOST_KEYS
         self.reads.append(len(keys))
         found = [
@@ -47,12 +50,9 @@ class CountingDynamo:
                 "recency": {"S": self.rows[key["entity_key"]["S"]].recency},
                 "features": {"S": self.rows[key["entity_key"]["S"]].features_json},
             }
-            for key in RequestItems["online"]["Keys"]
+            for key in request["RequestItems"]["online"]["Keys"]
         ]
         return {"Responses": {"online": found}}
-
-    def put_item(self, **_: object) -> None:
-        """Keep nothing."""
 
 
 def with_views(count: int) -> CreditProduct:
@@ -68,7 +68,8 @@ def with_views(count: int) -> CreditProduct:
         )
         for number in range(count)
     )
-    return replace(PRODUCT, feature_views=views, derived_features=())
+    policy = replace(PRODUCT.policy, rules=())
+    return replace(PRODUCT, feature_views=views, derived_features=(), policy=policy)
 
 
 @pytest.mark.parametrize("count", [1, 10, 98])

@@ -21,13 +21,15 @@ RETRY_SECONDS = 10.0
 class Champions:
     """Holds the model that the pointer names.
 
-    The first model is loaded by whoever asks first. A later one is loaded beside the serving one
-    and takes its place when it is ready: no request waits for it or fails because of it.
+    A model is loaded beside the serving one and takes its place when it is ready: no request waits
+    for it or fails because of it. Where none is serving yet, a request waits for a while. Any
+    number of threads may ask for the model; only one loads.
 
     Args:
         load: Fetches, verifies and warms the model of a pointer.
         pointer_seconds: Age up to which a known pointer is good.
-        on_failure: Told of each failed load.
+        patience_seconds: How long a request waits for the first model.
+        on_failure: Told of each failed load, by the thread that loads.
         clock: Seconds, monotonic.
     """
 
@@ -36,11 +38,13 @@ class Champions:
         load: Callable[[RolloutPointer], LoadedModel],
         *,
         pointer_seconds: float,
-        on_failure: Callable[[Exception], None],
+        patience_seconds: float,
+        on_failure: Callable[[Exception], object],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._load = load
         self._pointer_seconds = pointer_seconds
+        self._patience_seconds = patience_seconds
         self._on_failure = on_failure
         self._clock = clock
         self._pointer: RolloutPointer | None = None
@@ -49,17 +53,24 @@ class Champions:
         self._loaded: tuple[str, str] | None = None
         self._failed: tuple[str, str] | None = None
         self._failed_at = float("-inf")
+        self._busy = threading.Lock()
         self._loading: threading.Thread | None = None
 
     def pointer_is_old(self) -> bool:
         """Whether the known pointer should be read again."""
         return self._clock() - self._pointer_read_at > self._pointer_seconds
 
-    def model(self, pointer: RolloutPointer | None) -> LoadedModel:
+    def model(
+        self, pointer: RolloutPointer | None, *, patience_seconds: float | None = None
+    ) -> LoadedModel:
         """Return the model to score with; ``pointer`` is the one just read, if it was read.
 
+        Args:
+            pointer: None where it was not read, or did not come.
+            patience_seconds: Instead of a request's, where no client waits.
+
         Raises:
-            ModelUnavailableError: There is no champion, or the first one cannot be loaded.
+            ModelUnavailableError: There is no champion, or the first one is not loaded yet.
         """
         if pointer is not None:
             self._pointer, self._pointer_read_at = pointer, self._clock()
@@ -67,14 +78,20 @@ class Champions:
         if wanted is None:
             raise ModelUnavailableError("no champion has been promoted yet")
         if self._loaded != _identity(wanted) and not self._failed_recently(wanted):
-            if self._model is None:
-                self._swap_to(wanted)
-            elif self._loading is None or not self._loading.is_alive():
-                self._loading = threading.Thread(target=self._swap_to, args=(wanted,), daemon=True)
-                self._loading.start()
+            self._start_loading(wanted)
+        if self._model is None and self._loading is not None:
+            self._loading.join(
+                self._patience_seconds if patience_seconds is None else patience_seconds
+            )
         if self._model is None:
-            raise ModelUnavailableError(f"champion {wanted.champion} cannot be loaded")
+            raise ModelUnavailableError(f"champion {wanted.champion} is not loaded")
         return self._model
+
+    def _start_loading(self, pointer: RolloutPointer) -> None:
+        # The lock only says that somebody loads; nobody waits for it.
+        if self._busy.acquire(blocking=False):
+            self._loading = threading.Thread(target=self._swap_to, args=(pointer,), daemon=True)
+            self._loading.start()
 
     def _swap_to(self, pointer: RolloutPointer) -> None:
         try:
@@ -84,6 +101,8 @@ class Champions:
             self._on_failure(error)
         else:
             self._model, self._loaded = model, _identity(pointer)
+        finally:
+            self._busy.release()
 
     def _failed_recently(self, pointer: RolloutPointer) -> bool:
         return (

@@ -8,15 +8,19 @@ from http import HTTPStatus
 
 from credit_core.errors import (
     ApplicationConflictError,
+    ApplicationUnknownError,
     ArtifactIntegrityError,
+    BodyTooLargeError,
     ConfigurationError,
     CreditScoringError,
+    DamagedReceiptError,
     InvalidApplicationError,
     InvalidFeatureFileError,
     InvalidProductError,
     MalformedFeaturesError,
     ModelOutputError,
     ModelUnavailableError,
+    RecordConflictError,
     RolloutConflictError,
     StoreUnavailableError,
     TrainingDataError,
@@ -34,23 +38,36 @@ class Problem:
 
 UNEXPECTED = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed; send the same again")
 UNAVAILABLE = Problem(
-    HTTPStatus.SERVICE_UNAVAILABLE, "The decision is not known to be recorded; send the same again"
+    HTTPStatus.SERVICE_UNAVAILABLE, "A store did not answer in time; send the same again"
 )
+
+NO_MODEL = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "There is no model that could answer")
 
 PROBLEM_OF_ERROR: dict[type[CreditScoringError], Problem] = {
     CreditScoringError: UNEXPECTED,
     ConfigurationError: UNEXPECTED,
     InvalidProductError: UNEXPECTED,
-    InvalidApplicationError: Problem(
-        HTTPStatus.BAD_REQUEST, "The application cannot be judged", open=True
+    InvalidApplicationError: Problem(HTTPStatus.BAD_REQUEST, "The request is not valid", open=True),
+    BodyTooLargeError: Problem(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large", open=True
     ),
     ApplicationConflictError: Problem(
         HTTPStatus.CONFLICT, "The application id was used before", open=True
     ),
+    ApplicationUnknownError: Problem(
+        HTTPStatus.NOT_FOUND, "There is no such application", open=True
+    ),
+    RecordConflictError: Problem(
+        HTTPStatus.CONFLICT, "This contradicts what is recorded", open=True
+    ),
     StoreUnavailableError: UNAVAILABLE,
+    # Not for the client to mend, and not for good: repaired, the same request finds it.
+    DamagedReceiptError: Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, "The recorded decision cannot be read"
+    ),
     MalformedFeaturesError: UNEXPECTED,
-    ModelUnavailableError: UNAVAILABLE,
-    ArtifactIntegrityError: UNAVAILABLE,
+    ModelUnavailableError: NO_MODEL,
+    ArtifactIntegrityError: NO_MODEL,
     ModelOutputError: UNEXPECTED,
     InvalidFeatureFileError: UNEXPECTED,
     TrainingDataError: UNEXPECTED,
@@ -59,8 +76,8 @@ PROBLEM_OF_ERROR: dict[type[CreditScoringError], Problem] = {
 """Every error of the tree has its line here; a test proves it."""
 
 
-def problem_response(error: Exception, *, request_id: str) -> dict[str, object]:
-    """Return the API Gateway proxy response for an error."""
+def problem_document(error: Exception, *, request_id: str) -> dict[str, object]:
+    """Return the problem details of an error."""
     problem = UNEXPECTED
     if isinstance(error, CreditScoringError):
         problem = PROBLEM_OF_ERROR[type(error)]
@@ -77,8 +94,14 @@ def problem_response(error: Exception, *, request_id: str) -> dict[str, object]:
         ]
     elif problem.open:
         document["detail"] = str(error)
+    return document
+
+
+def problem_response(error: Exception, *, request_id: str) -> dict[str, object]:
+    """Return the API Gateway proxy response for an error."""
+    document = problem_document(error, request_id=request_id)
     return {
-        "statusCode": problem.status.value,
+        "statusCode": document["status"],
         "headers": {"Content-Type": "application/problem+json", "Cache-Control": "no-store"},
         "body": json.dumps(document),
     }

@@ -28,6 +28,8 @@ from credit_core.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import PutTypeDef, TransactWriteItemTypeDef
     from mypy_boto3_s3 import S3Client
@@ -214,6 +216,18 @@ class S3DynamoModelRegistry:
         except AWS_ERRORS as error:
             raise _unavailable(f"s3 key {key}", error) from None
         verify_sha256(key, body, hashlib.sha256(existing).hexdigest())
+
+
+def objects_in(s3: S3Client, bucket: str) -> Callable[[str], bytes]:
+    """Return how pipelines read objects."""
+
+    def read(key: str) -> bytes:
+        try:
+            return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        except AWS_ERRORS as error:
+            raise ModelUnavailableError(f"{key} cannot be read: {error_code(error)}") from None
+
+    return read
 
 
 def _record_of(version: str) -> str:

@@ -1,0 +1,74 @@
+"""The scorer on AWS, as every function that decides assembles it."""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from credit_core.adapters.aws_calls import Bucket
+from credit_core.adapters.champions import Champions
+from credit_core.adapters.decision_store import DynamoDecisionStore, dynamodb
+from credit_core.adapters.entity_key_secret import entity_key_secret
+from credit_core.adapters.model_artifacts import ModelArtifacts, objects_in
+from credit_core.adapters.stopwatch import Stopwatch
+from credit_core.errors import ModelUnavailableError
+from credit_core.use_cases.score import ScoreApplication
+
+if TYPE_CHECKING:
+    from credit_core.domain.product import CreditProduct
+    from credit_core.ports import LoadedModel, Timer
+    from credit_core.settings import ScorerSettings
+
+INITIALIZATION_SECONDS = 5
+"""At start-up no client waits; the pointer, and then the model, may take longer than later."""
+
+FIRST_MODEL_SHARE = 0.25
+"""Of the deadline: how long a request waits where no model is loaded yet. After the read's share,
+this leaves enough to write the referral."""
+
+
+class AwsScorer:
+    """Clients connected, secret read, champion loaded and warm.
+
+    ``failed_loads`` are the champions that could not be loaded, for the function to report: the
+    thread that loads must not touch the function's metrics.
+
+    Raises:
+        ConfigurationError: The environment names no region, no credentials, or no usable secret.
+    """
+
+    def __init__(self, settings: ScorerSettings, product: CreditProduct) -> None:
+        self.failed_loads: deque[Exception] = deque(maxlen=100)
+        self._store = DynamoDecisionStore(
+            dynamodb(),
+            product=product.name,
+            online_store_table=settings.online_store_table,
+            decisions_table=settings.decisions_table,
+            registry_table=settings.registry_table,
+        )
+        self._champions = Champions(
+            ModelArtifacts(objects_in(Bucket(settings.models_bucket)), product).load,
+            pointer_seconds=settings.pointer_seconds,
+            patience_seconds=settings.deadline_ms / 1_000 * FIRST_MODEL_SHARE,
+            on_failure=self.failed_loads.append,
+        )
+        timer = Stopwatch(deadline_ms=INITIALIZATION_SECONDS * 1_000)
+        # Without a model it starts all the same: the first one may be promoted later.
+        with suppress(ModelUnavailableError):
+            pointer = self._store.read_pointer(timer=timer)
+            self._champions.model(pointer, patience_seconds=INITIALIZATION_SECONDS)
+        self.score = ScoreApplication(
+            product,
+            secret=entity_key_secret(settings.entity_key_secret),
+            store=self._store,
+            champions=self._champions,
+        )
+
+    def model(self, *, timer: Timer) -> LoadedModel:
+        """Return the model that serves, after a look at the rollout pointer.
+
+        Raises:
+            ModelUnavailableError: No verified model is loaded.
+        """
+        return self._champions.model(self._store.read_pointer(timer=timer))
