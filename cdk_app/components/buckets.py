@@ -1,10 +1,11 @@
-"""The lake, the results of jobs, and the models: private, encrypted, versioned."""
+"""Lake, results of jobs, models, archive of receipts: private, encrypted, versioned."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from aws_cdk import Duration
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Buckets(Construct):
-    """Three buckets for data, and one for the record of who opened them."""
+    """Four buckets for data, and one for the record of who opened them."""
 
     def __init__(self, scope: Construct, id_: str, *, stage: Stage, key: kms.IKey) -> None:
         super().__init__(scope, id_)
@@ -48,6 +49,8 @@ class Buckets(Construct):
         announce_uploads(self.lake)
         self.models = self._bucket("Models")
         self.results = self._bucket("Results", expire_after=Duration.days(stage.results_days))
+        self.receipts = self._bucket("Receipts", expire_after=Duration.days(stage.receipt_days))
+        make_append_only(self.receipts)
 
     def _bucket(self, name: str, *, expire_after: Duration | None = None) -> s3.Bucket:
         return s3.Bucket(
@@ -72,6 +75,30 @@ class Buckets(Construct):
             server_access_logs_bucket=self.access_logs,
             server_access_logs_prefix=f"{name.lower()}/",
             removal_policy=self._stage.removal,
+        )
+
+
+def make_append_only(bucket: s3.Bucket) -> None:
+    """Refuse to anybody what would replace or remove an object; its lifetime alone ends it.
+
+    An administrator can change the policy first, and leaves a trace of that.
+
+    Source: Amazon S3 User Guide, "Enforce conditional writes on Amazon S3 buckets"; a lifetime's
+    end is no request, and no policy applies to it.
+    """
+    for sid, actions, conditions in (
+        ("OnlyWhatIsNotThere", ["s3:PutObject"], {"Null": {"s3:if-none-match": "true"}}),
+        ("NothingIsRemoved", ["s3:DeleteObject", "s3:DeleteObjectVersion"], None),
+    ):
+        bucket.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid=sid,
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=actions,
+                resources=[bucket.arn_for_objects("*")],
+                conditions=conditions,
+            )
         )
 
 

@@ -70,6 +70,27 @@ class OwnRole(iam.Role):
             conditions={"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [partition]}},
         )
 
+    def allow_stream(self, table: dynamodb.ITable) -> None:
+        """Allow to read the stream of a table of another stack.
+
+        Source: Amazon DynamoDB Developer Guide, "IAM policy to allow an AWS Lambda function to
+        access DynamoDB stream records"; to list streams is allowed on all of a table's or none.
+        """
+        self.allow(
+            *("dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"),
+            "dynamodb:ListStreams",
+            on=[f"{table.table_arn}/stream/*"],
+        )
+        owner = Stack.of(table)
+        imported = owner.resolve(owner.export_value(table.table_arn))["Fn::ImportValue"]
+        acknowledge(
+            self,
+            {
+                f"{WILDCARD}[Resource::{imported}/stream/*]": "A table has one stream at a time, "
+                "named by the moment at which it was begun."
+            },
+        )
+
     def allow_metrics(self) -> None:
         """Allow to publish this service's own metrics, and no others."""
         self.allow(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_cdk import aws_dynamodb as dynamodb
 from constructs import Construct
@@ -20,8 +20,12 @@ class Tables(Construct):
         super().__init__(scope, id_)
         self._stage = stage
         self._key = key
-        self.online_store = self._table("OnlineStore", "entity_key", expires_at="expires_at")
-        self.decisions = self._table("Decisions", "application_id", "record")
+        self.online_store = self._table(
+            "OnlineStore", "entity_key", time_to_live_attribute="expires_at"
+        )
+        self.decisions = self._table(
+            "Decisions", "application_id", "record", stream=dynamodb.StreamViewType.NEW_IMAGE
+        )
         self.registry = self._table("Registry", "product", "record")
 
     @property
@@ -30,12 +34,7 @@ class Tables(Construct):
         return [table.table_arn for table in (self.online_store, self.decisions, self.registry)]
 
     def _table(
-        self,
-        name: str,
-        partition_key: str,
-        sort_key: str | None = None,
-        *,
-        expires_at: str | None = None,
+        self, name: str, partition_key: str, sort_key: str | None = None, **props: Any
     ) -> dynamodb.Table:
         def text(attribute: str) -> dynamodb.Attribute:
             return dynamodb.Attribute(name=attribute, type=dynamodb.AttributeType.STRING)
@@ -48,10 +47,10 @@ class Tables(Construct):
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
             encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED,
             encryption_key=self._key,
-            time_to_live_attribute=expires_at,
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=self._stage.point_in_time_recovery
             ),
             deletion_protection=self._stage.deletion_protection,
             removal_policy=self._stage.removal,
+            **props,
         )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class StorageStack(Stack):
-    """Lake, results, models, online store, decisions, registry, and the keys to them."""
+    """Lake, results, models, receipts, online store, decisions, registry, and the keys to them."""
 
     def __init__(
         self, scope: Construct, id_: str, *, stage: Stage, product: CreditProduct, **props: Any
@@ -40,6 +40,7 @@ class StorageStack(Stack):
             "LakeBucket": buckets.lake.bucket_name,
             "ResultsBucket": buckets.results.bucket_name,
             "ModelsBucket": buckets.models.bucket_name,
+            "ReceiptsBucket": buckets.receipts.bucket_name,
             "OnlineStoreTable": self.storage.tables.online_store.table_name,
             "DecisionsTable": self.storage.tables.decisions.table_name,
             "RegistryTable": self.storage.tables.registry.table_name,

@@ -1,0 +1,266 @@
+"""The archive of receipts in S3, the table behind it, and the queue of what was given up."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from itertools import batched, chain
+from typing import TYPE_CHECKING, Any
+
+from credit_core.adapters.clients import AWS_ERRORS, error_code
+from credit_core.domain.places import receipts_prefix
+from credit_core.domain.receipt_archive import DAY, MOMENTS, Days, day_of
+from credit_core.errors import StoreUnavailableError
+from credit_core.ports import FailedBatch, Kept
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+    from credit_core.domain.receipt_archive import ArchivedRecord, Attribute, StoredRecord
+
+THERE = "PreconditionFailed"
+"""S3's word for an object that may not be written because there is one."""
+SEGMENTS = 8
+"""Parts of the table that are read at once."""
+MESSAGES_A_CALL = 10
+"""Limit of each of SQS's calls."""
+CLOCKS_APART = timedelta(hours=1)
+"""More than lies between the moment in a record and its arrival in the stream."""
+
+
+class S3ReceiptArchive:
+    """An object for each record, in a bucket that lets none be replaced."""
+
+    def __init__(self, s3: S3Client, bucket: str, *, product: str, connections: int) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+        self._prefix = receipts_prefix(product)
+        self._pool = ThreadPoolExecutor(connections)
+
+    def keep(self, records: Sequence[ArchivedRecord]) -> Kept:
+        """Keep each record unless it is there; one that fails doesn't stop the others."""
+        causes = dict(zip(records, self._pool.map(self._keep, records), strict=True))
+        return Kept(
+            new=sum(cause is None for cause in causes.values()),
+            known=sum(cause == THERE for cause in causes.values()),
+            failed={
+                record.key: cause for record, cause in causes.items() if cause and cause != THERE
+            },
+        )
+
+    def keys(self, days: Days) -> Iterator[str]:
+        """Yield the key of each record of these days.
+
+        Raises:
+            StoreUnavailableError: Not all are known.
+        """
+        pages = self._s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=self._prefix, StartAfter=f"{self._prefix}{DAY}{days.first}"
+        )
+        try:
+            for found in chain.from_iterable(page.get("Contents", []) for page in pages):
+                if day_of(found["Key"]) > days.last:
+                    break
+                yield found["Key"]
+        except AWS_ERRORS as error:
+            message = f"the archive could not be listed: {error_code(error)}"
+            raise StoreUnavailableError(message) from None
+
+    def _keep(self, record: ArchivedRecord) -> str | None:
+        """Return None, or the service's code for why the record was not written."""
+        try:
+            self._s3.put_object(
+                Bucket=self._bucket,
+                Key=record.key,
+                Body=record.body,
+                ContentType="application/json",
+                IfNoneMatch="*",
+            )
+        except AWS_ERRORS as error:
+            return error_code(error)
+        return None
+
+
+class DynamoDBDecisionRecords:
+    """Reads the decisions table from one end to the other, in several parts at once."""
+
+    def __init__(self, dynamodb: DynamoDBClient, table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+
+    def of(self, days: Days) -> Iterator[StoredRecord]:
+        """Yield each record made in these days, and each that doesn't say when; perhaps others.
+
+        Raises:
+            StoreUnavailableError: Not all could be read.
+        """
+        with ThreadPoolExecutor(SEGMENTS) as pool:
+            segments = [self._pages(days, segment) for segment in range(SEGMENTS)]
+            while segments:
+                pages = list(pool.map(lambda pages: next(pages, None), segments))
+                for items in pages:
+                    yield from map(from_dynamodb, items or ())
+                segments = [
+                    pages_of
+                    for pages_of, items in zip(segments, pages, strict=True)
+                    if items is not None
+                ]
+
+    def _pages(self, days: Days, segment: int) -> Iterator[Sequence[Mapping[str, Any]]]:
+        pages = self._dynamodb.get_paginator("scan").paginate(
+            TableName=self._table,
+            Segment=segment,
+            TotalSegments=SEGMENTS,
+            ConsistentRead=True,
+            FilterExpression=OUTSIDE_IS_LEFT_OUT,
+            ExpressionAttributeNames=NAMES,
+            ExpressionAttributeValues={
+                **KINDS,
+                ":first": {"S": days.first.isoformat()},
+                # After the date comes a T, which is less.
+                ":end": {"S": f"{days.last.isoformat()}U"},
+            },
+        )
+        try:
+            for page in pages:
+                yield page["Items"]
+        except AWS_ERRORS as error:
+            message = f"the decisions could not be read: {error_code(error)}"
+            raise StoreUnavailableError(message) from None
+
+
+NAMES = {"#record": "record"} | {f"#{moment}": moment for moment in MOMENTS.values()}
+KINDS = {f":kind{place}": {"S": kind} for place, kind in enumerate(MOMENTS)}
+# What lies outside is left out, and not what lies inside taken in: a comparison with an attribute
+# that an item lacks is false, and an item without its moment has to be seen.
+OUTSIDE_IS_LEFT_OUT = " AND ".join(
+    f"NOT (begins_with(#record, :kind{place}) AND (#{moment} < :first OR #{moment} > :end))"
+    for place, moment in enumerate(MOMENTS.values())
+)
+
+
+class SqsFailedBatches:
+    """The queue to which Lambda sends what it gave up: where in the stream, and when written."""
+
+    def __init__(self, sqs: SQSClient, queue_url: str) -> None:
+        self._sqs = sqs
+        self._queue_url = queue_url
+
+    def take(self) -> Sequence[FailedBatch]:
+        """Return all that wait; a message that is no failed batch is left where it is.
+
+        Raises:
+            StoreUnavailableError: The queue did not answer.
+        """
+        taken: list[FailedBatch] = []
+        try:
+            # A short wait asks all of SQS's servers; without, some messages may not be found.
+            while messages := self._sqs.receive_message(
+                QueueUrl=self._queue_url, MaxNumberOfMessages=MESSAGES_A_CALL, WaitTimeSeconds=1
+            ).get("Messages"):
+                taken += [
+                    FailedBatch(message["ReceiptHandle"], days)
+                    for message in messages
+                    if (days := days_of_failure(message["Body"]))
+                ]
+        except AWS_ERRORS as error:
+            message = f"the failed batches could not be read: {error_code(error)}"
+            raise StoreUnavailableError(message) from None
+        return taken
+
+    def forget(self, batches: Sequence[FailedBatch]) -> None:
+        """Remove batches that are archived.
+
+        Raises:
+            StoreUnavailableError: The queue did not answer; they may come again.
+        """
+        for some in batched(batches, MESSAGES_A_CALL, strict=False):
+            try:
+                self._sqs.delete_message_batch(
+                    QueueUrl=self._queue_url,
+                    Entries=[
+                        {"Id": str(place), "ReceiptHandle": batch.receipt_handle}
+                        for place, batch in enumerate(some)
+                    ],
+                )
+            except AWS_ERRORS as error:
+                message = f"the failed batches could not be removed: {error_code(error)}"
+                raise StoreUnavailableError(message) from None
+
+    def put_back(self, batches: Sequence[FailedBatch]) -> None:
+        """Let batches be taken again at once.
+
+        Raises:
+            StoreUnavailableError: The queue did not answer; they can be taken later.
+        """
+        for some in batched(batches, MESSAGES_A_CALL, strict=False):
+            try:
+                self._sqs.change_message_visibility_batch(
+                    QueueUrl=self._queue_url,
+                    Entries=[
+                        {
+                            "Id": str(place),
+                            "ReceiptHandle": batch.receipt_handle,
+                            "VisibilityTimeout": 0,
+                        }
+                        for place, batch in enumerate(some)
+                    ],
+                )
+            except AWS_ERRORS as error:
+                message = f"the failed batches could not be put back: {error_code(error)}"
+                raise StoreUnavailableError(message) from None
+
+
+def days_of_failure(body: str) -> Days | None:
+    """Return the days in which a failed batch was written, or None if the text names none.
+
+    Source: AWS Lambda Developer Guide, "Retain discarded records for a DynamoDB event source".
+
+    >>> days_of_failure('{"DDBStreamBatchInfo": {'
+    ...     '"approximateArrivalOfFirstRecord": "2026-11-22T00:13:49Z", '
+    ...     '"approximateArrivalOfLastRecord": "2026-11-22T00:14:01Z"}}')
+    Days(first=datetime.date(2026, 11, 21), last=datetime.date(2026, 11, 22))
+    >>> days_of_failure("{}")
+    """
+    try:
+        batch = json.loads(body)["DDBStreamBatchInfo"]
+        first, last = (
+            datetime.fromisoformat(batch[f"approximateArrivalOf{which}Record"]).astimezone(UTC)
+            for which in ("First", "Last")
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+    return Days((first - CLOCKS_APART).date(), (last + CLOCKS_APART).date())
+
+
+def from_dynamodb(item: Mapping[str, Mapping[str, Any]]) -> dict[str, Attribute]:
+    r"""Return an item by attribute, from the form in which DynamoDB and its streams send it.
+
+    A stream's event is JSON, where bytes come in base64; a client has decoded them already. A kind
+    of value that no record has is kept as DynamoDB writes it.
+
+    >>> from_dynamodb({"a": {"S": "text"}, "n": {"N": "1"}, "b": {"B": "AAE="}, "c": {"B": b"0"}})
+    {'a': 'text', 'n': 1, 'b': b'\x00\x01', 'c': b'0'}
+    """
+    return {name: _attribute(value) for name, value in item.items()}
+
+
+def _attribute(value: Mapping[str, Any]) -> Attribute:
+    ((kind, content),) = value.items()
+    match kind:
+        case "N":
+            number = json.loads(content)
+            return number if isinstance(number, int) else float(number)
+        case "B":
+            return b64decode(content) if isinstance(content, str) else bytes(content)
+        case "NULL":
+            return None
+        case "S" | "BOOL":
+            return content  # type: ignore[no-any-return]
+    return json.dumps(value, sort_keys=True, default=str)
