@@ -17,6 +17,7 @@ from credit_core.domain.point_in_time import training_set_columns, training_set_
 from credit_core.domain.policy import points
 from credit_core.domain.product import (
     RETENTION_TTLS,
+    Change,
     DerivedFeature,
     DType,
     KeyType,
@@ -32,16 +33,19 @@ if TYPE_CHECKING:
 
     from credit_core.domain.findings import Finding
     from credit_core.domain.product import (
+        Band,
         CreditProduct,
         Defaults,
         EntityKey,
         Feature,
         FeatureView,
+        Policy,
     )
 
 WIDTH = 100
 LABEL = 10
 LONGEST_LIST = 48
+CHANGES = {Change.LOWER: "lower", Change.HIGHER: "higher", Change.EITHER: "either way"}
 
 
 def listed_products() -> list[dict[str, Any]]:
@@ -312,6 +316,17 @@ def _policy(product: CreditProduct) -> Iterator[str]:
         for probability in (policy.approve_up_to, policy.decline_from)
     )
     yield f"Policy {policy.version}"
+    if policy.rules:
+        yield "First the rules: the first that declines decides, if none does the first that refers"
+        width = max(len(rule.code) for rule in policy.rules) + 2
+        for rule in policy.rules:
+            conditions = " and ".join(map(str, rule.when))
+            unknown = "" if rule.unknown_passes else "; unknown: a person decides"
+            yield from _hanging(
+                rule.code, f"{rule.kind}: {rule.outcome} where {conditions}{unknown}", width
+            )
+            yield from _hanging("", rule.text, width)
+        yield "Then the cut-offs"
     yield from _columns(
         [
             (
@@ -332,6 +347,28 @@ def _policy(product: CreditProduct) -> Iterator[str]:
         f" {policy.points_to_double_odds:g} more double the odds; at most"
         f" {policy.maximum_reasons} reasons"
     )
+    if policy.bands:
+        yield "Risk bands"
+        yield from _columns([_band(policy, band) for band in policy.bands])
+    influenced = [it for it in product.request_features if it.influence is not None]
+    if influenced:
+        yield "What an applicant can change, as an explanation may propose"
+        yield from _columns([(it.name, _influence(it)) for it in influenced])
+
+
+def _band(policy: Policy, band: Band) -> tuple[str, str, str]:
+    if band.up_to >= 1:
+        return band.name, "the others", ""
+    least = points(policy, _log_odds(band.up_to))
+    return band.name, f"up to {band.up_to:.2%}", f"{least:.0f} points or more"
+
+
+def _influence(feature: Feature) -> str:
+    """Say how an applicant can change a feature; it has an influence."""
+    influence = feature.influence
+    if influence is None or influence.step is None:
+        return "another category"
+    return f"{CHANGES[influence.change]} by steps of {influence.step:,g} {feature.unit}"
 
 
 def _log_odds(probability: float) -> float:

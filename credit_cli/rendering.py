@@ -15,21 +15,20 @@ VERDICTS = {
     "decline": "Declined",
     "refer": "Referred to a person",
 }
+DECIDERS = {"rule": "rule", "cutoff": "cut-off", "fault": "fault"}
 TIMING = re.compile(r"(?P<stage>[\w-]+)\s*;\s*dur=(?P<ms>[\d.]+)")
 LABEL_WIDTH = 10
 
 
-def decision_lines(answer: Answer, decision: Mapping[str, Any]) -> list[str]:
+def decision_lines(answer: Answer | None, decision: Mapping[str, Any]) -> list[str]:
     """Return a decision as lines of text, the verdict first.
 
     Args:
-        answer: The HTTP answer it came in, for its headers and its round trip.
+        answer: The HTTP answer it came in, for its headers and its round trip; None for a decision
+            that was read from its receipt.
         decision: The document in it.
     """
-    lines = [verdict(decision)]
-    cause = decision.get("cause")
-    if cause:
-        lines.append(f"{'Because':<{LABEL_WIDTH}}{cause.get('detail')} ({cause.get('code')})")
+    lines = [verdict(decision), *cause_lines(decision)]
     label = "Against" if decision.get("outcome") == "approve" else "Reasons"
     lines += reason_lines(decision.get("reasons") or [], label=label)
     for view, status in (decision.get("feature_status") or {}).items():
@@ -41,10 +40,14 @@ def decision_lines(answer: Answer, decision: Mapping[str, Any]) -> list[str]:
         else "none was asked"
     )
     lines.append(f"{'Model':<{LABEL_WIDTH}}{described}; policy {decision.get('policy_version')}")
-    lines.append(f"{'Time':<{LABEL_WIDTH}}{timing(answer)}")
-    replayed = answer.headers.get("Idempotency-Replayed") == "true"
+    replayed = False
+    if answer is not None:
+        lines.append(f"{'Time':<{LABEL_WIDTH}}{timing(answer)}")
+        replayed = answer.headers.get("Idempotency-Replayed") == "true"
+    revision = decision.get("revision", 1)
     lines.append(
-        f"{'Receipt':<{LABEL_WIDTH}}{decision.get('application_id')}, decided "
+        f"{'Receipt':<{LABEL_WIDTH}}{decision.get('application_id')}, "
+        f"{f'revision {revision}, ' if revision != 1 else ''}decided "
         f"{decision.get('decided_at')}{', returned again byte for byte' if replayed else ''}"
     )
     return lines
@@ -55,6 +58,8 @@ def verdict(decision: Mapping[str, Any]) -> str:
 
     >>> verdict({"outcome": "approve", "probability_of_default": 0.0312, "points": 612.4})
     'Approved: probability of default 3.12 %, 612 points'
+    >>> verdict({"outcome": "x", "probability_of_default": 0.2, "points": 9, "risk_band": "E"})
+    'x: probability of default 20.00 %, 9 points, risk band E'
     >>> verdict({"outcome": "refer", "probability_of_default": None})
     'Referred to a person'
     """
@@ -62,17 +67,47 @@ def verdict(decision: Mapping[str, Any]) -> str:
     probability = decision.get("probability_of_default")
     if probability is None:
         return outcome
-    percent = f"{100 * probability:.2f} %"
-    return f"{outcome}: probability of default {percent}, {decision['points']:.0f} points"
+    percent, band = f"{100 * probability:.2f} %", decision.get("risk_band")
+    estimated = f"probability of default {percent}, {decision['points']:.0f} points"
+    return f"{outcome}: {estimated}{f', risk band {band}' if band else ''}"
+
+
+def cause_lines(decision: Mapping[str, Any]) -> list[str]:
+    """Say what settled the outcome: the cause of a referral, else the rule or the cut-off.
+
+    >>> cause_lines({"cause": None, "decided_by": {"kind": "rule", "code": "MINIMUM_INCOME"}})
+    ['Decided   by the rule MINIMUM_INCOME']
+    >>> cause_lines({"cause": None, "decided_by": {"kind": "cutoff", "code": "decline_from"}})
+    ['Decided   by the cut-off decline_from']
+    """
+    cause, decider = decision.get("cause"), decision.get("decided_by")
+    if cause:
+        lines = [f"{'Because':<{LABEL_WIDTH}}{cause.get('detail')} ({cause.get('code')})"]
+        if cause.get("retryable"):
+            again = "this may pass: the same application may be sent again for another decision"
+            lines.append(f"{'':<{LABEL_WIDTH}}{again}")
+        return lines
+    if decider:
+        kind = DECIDERS.get(str(decider.get("kind")), str(decider.get("kind")))
+        return [f"{'Decided':<{LABEL_WIDTH}}by the {kind} {decider.get('code')}"]
+    return []
 
 
 def reason_lines(reasons: list[Mapping[str, Any]], *, label: str) -> list[str]:
-    """Say each reason with the points it cost, the costliest first as they come."""
+    """Say each reason with the points it cost, the costliest first as they come.
+
+    A rule's reason cost no points: it settled the outcome.
+    """
     return [
-        f"{'' if number else label:<{LABEL_WIDTH}}"
-        f"{reason['contribution_points']:+6.1f} points  {reason['text']} ({reason['feature']})"
+        f"{'' if number else label:<{LABEL_WIDTH}}{_points(reason)}"
+        f"{reason['text']} ({reason['feature']})"
         for number, reason in enumerate(reasons)
     ]
+
+
+def _points(reason: Mapping[str, Any]) -> str:
+    points = reason["contribution_points"]
+    return "" if points is None else f"{points:+6.1f} points  "
 
 
 def freshness(status: Mapping[str, Any]) -> str:

@@ -21,9 +21,11 @@ DECISION = {
     "application_id": "application-1",
     "product": "personal_loan",
     "outcome": "decline",
+    "decided_by": {"kind": "cutoff", "code": "decline_from"},
     "cause": None,
     "probability_of_default": 0.1234,
     "points": 512.4,
+    "risk_band": "E",
     "reasons": [
         {
             "code": "INCOME",
@@ -51,6 +53,7 @@ DECISION = {
     "model": {"version": "20261121-1", "sha256": "ab" * 32, "role": "champion"},
     "policy_version": "2026-11-1",
     "decided_at": "2026-11-21T14:00:00.000000Z",
+    "revision": 1,
 }
 
 
@@ -110,16 +113,17 @@ def test_a_decision_is_told_in_words(
 
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
-        "Declined: probability of default 12.34 %, 512 points",
+        "Declined: probability of default 12.34 %, 512 points, risk band E",
+        "Decided   by the cut-off decline_from",
         "Reasons    -31.2 points  Income is insufficient for the amount requested (annual_income)",
         "            -5.8 points  The repayment term requested (term_months)",
         "Read      bureau: fresh, 26 hours old, of 2026-11-20T12:00:00Z",
         "Read      region_market: missing",
         "Model     20261121-1 (champion), SHA-256 abababababab…; policy 2026-11-1",
-        lines[6],
+        lines[7],
         "Receipt   application-1, decided 2026-11-21T14:00:00.000000Z",
     ]
-    assert lines[6].startswith("Time      parse 0.2, read 3.1, total 12.5 ms; ")
+    assert lines[7].startswith("Time      parse 0.2, read 3.1, total 12.5 ms; ")
 
 
 def test_the_application_is_sent_byte_for_byte_with_the_token(application: Path, api: Api) -> None:
@@ -144,14 +148,16 @@ def test_a_replayed_decision_is_called_so(
 def test_a_referral_says_why(
     application: Path, api: Api, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cause = {"code": "features_missing", "detail": "bureau is missing"}
+    cause = {"code": "features_missing", "detail": "bureau is missing", "retryable": False}
     api.body = json.dumps(
         DECISION
         | {
             "outcome": "refer",
+            "decided_by": {"kind": "fault", "code": "features_missing"},
             "cause": cause,
             "probability_of_default": None,
             "points": None,
+            "risk_band": None,
             "reasons": [],
             "model": None,
         }
@@ -162,7 +168,48 @@ def test_a_referral_says_why(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "Referred to a person"
     assert lines[1] == "Because   bureau is missing (features_missing)"
+    assert lines[2].startswith("Read ")
     assert "Model     none was asked; policy 2026-11-1" in lines
+
+
+def test_a_referral_that_may_pass_says_that_the_same_may_be_sent_again(
+    application: Path, api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    detail = "bureau is unavailable"
+    cause = {"code": "features_unavailable", "detail": detail, "retryable": True}
+    api.body = json.dumps(DECISION | {"outcome": "refer", "cause": cause}).encode()
+
+    assert score(application, api.url) == 0
+
+    assert capsys.readouterr().out.splitlines()[1:3] == [
+        "Because   bureau is unavailable (features_unavailable)",
+        "          this may pass: the same application may be sent again for another decision",
+    ]
+
+
+def test_a_rules_decline_says_which_rule_and_its_reason_without_points(
+    application: Path, api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reason = {
+        "code": "MINIMUM_INCOME",
+        "text": "Income is below the minimum for this loan",
+        "feature": "annual_income",
+        "contribution_log_odds": None,
+        "contribution_points": None,
+    }
+    decider = {"kind": "rule", "code": "MINIMUM_INCOME"}
+    api.body = json.dumps(
+        DECISION | {"decided_by": decider, "reasons": [reason], "revision": 2}
+    ).encode()
+
+    assert score(application, api.url) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:3] == [
+        "Decided   by the rule MINIMUM_INCOME",
+        "Reasons   Income is below the minimum for this loan (annual_income)",
+    ]
+    assert lines[-1] == ("Receipt   application-1, revision 2, decided 2026-11-21T14:00:00.000000Z")
 
 
 def test_json_is_the_apis_own_byte_for_byte(

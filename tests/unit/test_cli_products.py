@@ -57,6 +57,11 @@ def test_check_tells_a_person_what_follows_from_a_definition(
         "Table personal_loan_bureau: Parquet below personal_loan/features/bureau/",
         "  int_rate   the earlier lender's own verdict",
         "  approve  probability of default up to 6.00%  586 points or more",
+        "  PAST_DUE_NOW    limit: refer where acc_now_delinq >= 3; unknown: a person decides",
+        "                  Several accounts are past due now",
+        "  C  up to 6.00%   586 points or more",
+        "  E  the others",
+        "  loan_amount  lower by steps of 100 USD",
         "Lint: 0 errors, 1 warning, 3 notes",
     ):
         assert line in shown.out.splitlines()

@@ -306,9 +306,34 @@ def test_one_favourable_default_is_a_warning_and_a_middling_one_is_none() -> Non
     ],
 )
 def test_cut_offs_that_make_no_sense_are_found(approve: float, decline: float, what: str) -> None:
-    policy = replace(PRODUCT.policy, approve_up_to=approve, decline_from=decline)
+    policy = replace(PRODUCT.policy, approve_up_to=approve, decline_from=decline, bands=())
 
     assert only(replace(PRODUCT, policy=policy)).what == what
+
+
+def test_a_cut_off_within_a_band_is_noted() -> None:
+    finding = only(replace(PRODUCT, policy=replace(PRODUCT.policy, decline_from=0.12)))
+
+    assert (finding.severity, finding.place) == (NOTE, "policy.bands")
+    assert finding.what == "decline_from, 12.00%, lies within band E"
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("Against our lending policy", "the text of MINIMUM_INCOME says 'policy'"),
+        ("Too low", "the text of MINIMUM_INCOME says only 'Too low'"),
+        ("You are not married and earn little", "its text (married) looks like marital status"),
+    ],
+)
+def test_a_rule_whose_text_is_no_lawful_reason_is_found(text: str, what: str) -> None:
+    first, *others = PRODUCT.policy.rules
+    rules = (replace(first, text=text), *others)
+
+    finding = only(replace(PRODUCT, policy=replace(PRODUCT.policy, rules=rules)))
+
+    assert (finding.severity, finding.place) == (WARNING, "policy.rules.MINIMUM_INCOME.text")
+    assert what in finding.what
 
 
 def test_an_entity_that_nothing_describes_is_found() -> None:

@@ -18,7 +18,7 @@ from credit_core.domain.derived_lint import derived_findings
 from credit_core.domain.findings import Finding, Severity, placed_features
 from credit_core.domain.point_in_time import training_set_sql
 from credit_core.domain.product import Defaults, DType, RiskDirection
-from credit_core.domain.suspect_words import suspect_inputs
+from credit_core.domain.suspect_words import suspect_inputs, suspect_words_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -210,18 +210,7 @@ def _reasons(product: CreditProduct) -> Iterator[Finding]:
         place, first = members[0]
         names = ", ".join(feature.name for _, feature in members)
         text = first.adverse_action.text
-        vague = next((word for word in VAGUE if word in text.lower()), None)
-        if vague or len(text) < SHORT_REASON:
-            yield Finding(
-                severity=Severity.WARNING,
-                place=f"{place}.adverse_action",
-                what=f"the text of {code} says {'only ' if vague is None else ''}{vague or text!r}",
-                why=(
-                    "A statement of reasons must be specific; internal standards or a missed score"
-                    " are none (12 CFR 1002.9(b)(2))."
-                ),
-                remedy="Say what about the applicant raised the risk.",
-            )
+        yield from _unspecific(f"{place}.adverse_action", code, text, "raised the risk")
         if len(members) > MANY_FEATURES_A_REASON:
             yield Finding(
                 severity=Severity.WARNING,
@@ -247,6 +236,45 @@ def _reasons(product: CreditProduct) -> Iterator[Finding]:
                 what=f"{code} is shared by features of opposite risk: {names}",
                 why="A text that says high or low is wrong for some of them.",
                 remedy="Give the two directions a reason each, or a text that fits both.",
+            )
+
+
+def _rules(product: CreditProduct) -> Iterator[Finding]:
+    """A rule that declines has to be stated as its reason."""
+    for rule in product.policy.rules:
+        place = f"policy.rules.{rule.code}"
+        yield from _unspecific(f"{place}.text", rule.code, rule.text, "the rule is about")
+        yield from suspect_words_in(f"{place}.text", rule.text)
+
+
+def _unspecific(place: str, code: str, text: str, said: str) -> Iterator[Finding]:
+    vague = next((word for word in VAGUE if word in text.lower()), None)
+    if vague or len(text) < SHORT_REASON:
+        yield Finding(
+            severity=Severity.WARNING,
+            place=place,
+            what=f"the text of {code} says {'only ' if vague is None else ''}{vague or text!r}",
+            why=(
+                "A statement of reasons must be specific; internal standards or a missed score"
+                " are none (12 CFR 1002.9(b)(2))."
+            ),
+            remedy=f"Say what about the applicant {said}.",
+        )
+
+
+def _bands(product: CreditProduct) -> Iterator[Finding]:
+    policy = product.policy
+    ends = [band.up_to for band in policy.bands]
+    for name in ("approve_up_to", "decline_from"):
+        cutoff = getattr(policy, name)
+        if ends and cutoff not in ends:
+            band = next(band.name for band in policy.bands if cutoff <= band.up_to)
+            yield Finding(
+                severity=Severity.NOTE,
+                place="policy.bands",
+                what=f"{name}, {cutoff:.2%}, lies within band {band}",
+                why="Applicants of one risk band get different outcomes.",
+                remedy="End a band at the cut-off, unless the bands serve something else.",
             )
 
 
@@ -356,6 +384,8 @@ RULES: tuple[Callable[[CreditProduct], Iterator[Finding]], ...] = (
     _defaults,
     _entities,
     _policy,
+    _rules,
+    _bands,
     _descriptions,
     _training_set,
 )

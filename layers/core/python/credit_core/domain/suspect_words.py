@@ -8,7 +8,7 @@ Sources:
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from credit_core.domain.findings import Finding, Severity, placed_features
@@ -211,6 +211,14 @@ def suspect_inputs(product: CreditProduct) -> Iterator[Finding]:
             )
 
 
+def suspect_words_in(place: str, text: str) -> Iterator[Finding]:
+    """Yield a finding per suspicion that the text of a rule raises."""
+    for suspicion in SUSPICIONS:
+        finding = _finding(suspicion, place, "", text, said_in="its text")
+        if finding:
+            yield replace(finding, remedy="Remove the rule, or say what it is about instead.")
+
+
 def _proxy_entity(view: FeatureView) -> Finding | None:
     for name in (view.entity.name, *view.entity.key_names):
         subject, word = _match(PROXIES, name.split("_")) or (None, None)
@@ -231,12 +239,19 @@ def _proxy_entity(view: FeatureView) -> Finding | None:
     return None
 
 
-def _finding(suspicion: Suspicion, place: str, name: str, description: str) -> Finding | None:
+def _finding(
+    suspicion: Suspicion,
+    place: str,
+    name: str,
+    description: str,
+    *,
+    said_in: str = "its description",
+) -> Finding | None:
     parts = name.split("_")
     described = re.findall(r"[a-z]+", description.lower())
     for words, severity, source in (
         (parts, suspicion.in_name, name),
-        (described, suspicion.in_description, "its description"),
+        (described, suspicion.in_description, said_in),
     ):
         match = _match(suspicion.words, words) if severity else None
         if (

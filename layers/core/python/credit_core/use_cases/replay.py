@@ -1,0 +1,429 @@
+"""Replay recorded decisions: from receipt and model alone, bit for bit the same answer again.
+
+No store is asked. What is recorded more than once in a receipt has to agree with itself too, so
+that a digit changed in what decided, or in what was answered, shows.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, fields
+from datetime import datetime
+from enum import StrEnum
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from credit_core.domain.application_records import compact_json
+from credit_core.domain.decision import (
+    Decision,
+    FeatureStatus,
+    Receipt,
+    ServedView,
+    ServingModel,
+    assumed_in,
+    fault_in,
+)
+from credit_core.domain.feature_matrix import UNKNOWN_CATEGORY, with_derived
+from credit_core.domain.judgement import Cause, Judge, ReferralCause, referred_by
+from credit_core.domain.online_store import FeatureRow, timestamp_text
+from credit_core.domain.terms import Terms
+from credit_core.errors import DamagedReceiptError, ModelUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from credit_core.domain.judgement import Judgement
+    from credit_core.domain.product import CreditProduct
+    from credit_core.domain.receipt_archive import StoredRecord
+    from credit_core.domain.terms import ModelInput
+    from credit_core.ports import LoadedModel
+
+ROUNDING_LOG_ODDS = 1e-6
+"""Below it a difference is what another processor or onnxruntime makes of the same float32 sums."""
+NEXT_POINTS = 0.011
+"""Points are recorded with two decimals; a rounding may tip the last one."""
+
+KINDS = {"str": str, "bytes": bytes, "int": int, "bool": bool}
+
+
+class Verdict(StrEnum):
+    """What a replay came to."""
+
+    IDENTICAL = "identical"
+    FAULT = "fault"
+    ROUNDING = "rounding"
+    DIFFERENT = "different"
+    NOT_REPLAYABLE = "not_replayable"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A part of a receipt that its replay did not find again."""
+
+    field: str
+    recorded: object
+    replayed: object
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A receipt's replay.
+
+    ``note`` says why nothing was recomputed, if so. ``derived_checked`` is whether the derived
+    features were recomputed too, which takes today's definition of the product.
+    """
+
+    application_id: str
+    revision: int
+    verdict: Verdict
+    differences: tuple[Difference, ...] = ()
+    note: str = ""
+    derived_checked: bool = False
+
+    @property
+    def is_identical(self) -> bool:
+        """Whether nothing differs; a fault that can't happen again is taken as it is recorded."""
+        return self.verdict in {Verdict.IDENTICAL, Verdict.FAULT}
+
+
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """What is needed for all receipts with the same terms."""
+
+    terms: Terms
+    judge: Judge
+    product: CreditProduct | None
+
+
+class Replayer:
+    """Replays receipts one after the other; terms are read and models loaded once.
+
+    Args:
+        load_model: Returns the model of a product, a version and its manifest's SHA-256, or raises
+            ModelUnavailableError. It is not for any product as defined today.
+        product_now: Returns a product as it is defined today, None where there is none any more.
+    """
+
+    def __init__(
+        self,
+        load_model: Callable[[str, str, str], LoadedModel],
+        product_now: Callable[[str], CreditProduct | None],
+    ) -> None:
+        self._load_model = load_model
+        self._product_now = product_now
+        self._models: dict[tuple[str, str, str], LoadedModel | ModelUnavailableError] = {}
+        self._benches: dict[bytes, _Bench] = {}
+
+    def __call__(self, record: StoredRecord) -> Replay:
+        """Replay the receipt in a record; one that can't be replayed says why."""
+        name, revision = record.get("application_id"), record.get("revision")
+        label = str(name), revision if isinstance(revision, int) else 1
+        try:
+            return self._replay(receipt_of(record))
+        except (DamagedReceiptError, ModelUnavailableError) as error:
+            return Replay(*label, Verdict.NOT_REPLAYABLE, note=str(error))
+        # Whatever lies in a receipt, it must not end the replay of the others.
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            note = f"it cannot be read ({type(error).__name__})"
+            return Replay(*label, Verdict.NOT_REPLAYABLE, note=note)
+
+    def _replay(self, receipt: Receipt) -> Replay:
+        bench = self._bench(receipt)
+        terms, response = bench.terms, json.loads(receipt.response)
+        views = views_of(json.loads(receipt.served))
+        row = row_of(receipt.model_input)
+        cause = _cause(response["cause"])
+        came_before_input = _is_internal(cause) and not row.size
+        if row.size != len(terms.inputs) and not came_before_input:
+            raise DamagedReceiptError(
+                f"its model_input has {row.size} numbers, its terms have {len(terms.inputs)} inputs"
+            )
+        model = self._model(receipt, response, terms)
+        judgement, note = _judge_again(bench.judge, row, views, model, cause)
+        found = [
+            *_response_differences(receipt, judgement, views, model, terms),
+            *_attribute_differences(receipt, judgement, views, terms),
+        ]
+        derived_checked = bench.product is not None and not came_before_input
+        if not came_before_input:
+            found += _input_differences(terms.inputs, row, json.loads(receipt.request), views)
+        if bench.product is not None and derived_checked:
+            found += _derived_differences(bench.product, row)
+        return Replay(
+            receipt.application_id,
+            receipt.revision,
+            _verdict(found, note),
+            tuple(found),
+            note,
+            derived_checked,
+        )
+
+    def _bench(self, receipt: Receipt) -> _Bench:
+        bench = self._benches.get(receipt.terms)
+        if bench is None:
+            terms = Terms.unpack(receipt.terms)
+            product = self._product_now(terms.product)
+            if product is not None and Terms.of(product).inputs != terms.inputs:
+                product = None
+            bench = self._benches[receipt.terms] = _Bench(terms, Judge(terms), product)
+        return bench
+
+    def _model(
+        self, receipt: Receipt, response: Mapping[str, Any], terms: Terms
+    ) -> LoadedModel | None:
+        """Return the model that was asked, None where none was.
+
+        Raises:
+            ModelUnavailableError: It can't be had, or takes other inputs than the terms have.
+        """
+        if not receipt.manifest_sha256:
+            return None
+        key = (
+            receipt.product,
+            str((response["model"] or {}).get("version")),
+            receipt.manifest_sha256,
+        )
+        if key not in self._models:
+            try:
+                self._models[key] = self._load_model(*key)
+            except ModelUnavailableError as error:
+                self._models[key] = error
+        model = self._models[key]
+        if isinstance(model, ModelUnavailableError):
+            raise model
+        manifest = model.manifest
+        categories = {given.name: given.categories for given in terms.inputs if given.categories}
+        if (
+            manifest.inputs != tuple(given.name for given in terms.inputs)
+            or manifest.categories != categories
+            or len(manifest.reference) != len(terms.inputs)
+        ):
+            raise ModelUnavailableError(
+                f"model {manifest.version} takes other inputs than the receipt's terms have"
+            )
+        return model
+
+
+def receipt_of(record: StoredRecord) -> Receipt:
+    """Return the receipt in a record.
+
+    Raises:
+        DamagedReceiptError: It is none, or none of this release.
+    """
+    if "response" not in record:
+        raise DamagedReceiptError("there is no receipt that can be read")
+    if "terms" not in record:
+        raise DamagedReceiptError("no terms: it was written before receipts kept them")
+    values: dict[str, Any] = {}
+    for field in fields(Receipt):
+        kind, _, optional = str(field.type).partition(" | ")
+        value = record.get(field.name)
+        if type(value) is not KINDS[kind] and not (optional and value is None):
+            raise DamagedReceiptError(f"its {field.name} is missing or of another type")
+        values[field.name] = value
+    return Receipt(**values)
+
+
+def _cause(recorded: Mapping[str, str] | None) -> Cause | None:
+    return Cause(ReferralCause(recorded["code"]), recorded["detail"]) if recorded else None
+
+
+def _is_internal(cause: Cause | None) -> bool:
+    return cause is not None and cause.code is ReferralCause.INTERNAL
+
+
+def _judge_again(
+    judge: Judge,
+    row: NDArray[np.float64],
+    views: Mapping[str, ServedView],
+    model: LoadedModel | None,
+    recorded: Cause | None,
+) -> tuple[Judgement, str]:
+    """Return the judgement, and why it is no recomputed one, if so.
+
+    Args:
+        judge: Judges under the receipt's terms.
+        row: Model input, shape (G,); empty where an internal fault came before it.
+        views: What was served.
+        model: Who was asked.
+        recorded: The cause in the response.
+    """
+    if recorded is not None and _is_internal(recorded):
+        return referred_by(recorded), "referred by a fault, nothing to recompute"
+    fault, note = fault_in(views), ""
+    was_unavailable = (
+        recorded is not None and recorded.code is ReferralCause.MODEL_UNAVAILABLE and model is None
+    )
+    if fault is None and was_unavailable:
+        fault, note = recorded, "referred by a fault; of it the rules alone were checked again"
+    return judge(row, model, assumed=assumed_in(views), fault=fault), note
+
+
+def views_of(served: Mapping[str, Mapping[str, Any]]) -> dict[str, ServedView]:
+    """Return the views as ``ServedView.as_receipt`` recorded them."""
+    return {
+        name: ServedView(
+            FeatureStatus(view["status"]),
+            FeatureRow(
+                view["entity_key"],
+                datetime.fromisoformat(view["event_timestamp"]),
+                datetime.fromisoformat(view["created_timestamp"]),
+                view["features"] or {},
+                recency="",
+            )
+            if view["entity_key"] is not None
+            else None,
+            view["age_seconds"],
+            view["features"],
+        )
+        for name, view in served.items()
+    }
+
+
+def row_of(model_input: str) -> NDArray[np.float64]:
+    """Return the model's input as it was recorded, shape (G,); empty if a fault came before it."""
+    numbers = [math.nan if number is None else number for number in json.loads(model_input)]
+    return np.array(numbers, dtype=np.float64)
+
+
+def _response_differences(
+    receipt: Receipt,
+    judgement: Judgement,
+    views: Mapping[str, ServedView],
+    model: LoadedModel | None,
+    terms: Terms,
+) -> Iterator[Difference]:
+    """Yield where the response is not, byte for byte, what the scorer would answer."""
+    decision = Decision(
+        receipt.application_id,
+        receipt.product,
+        judgement,
+        views,
+        ServingModel(model.manifest.version, model.manifest.onnx_sha256) if model else None,
+        terms.policy.version,
+        datetime.fromisoformat(receipt.decided_at),
+        receipt.revision,
+    )
+    replayed = compact_json(decision.as_response())
+    if replayed != receipt.response:
+        found = list(_differences(json.loads(receipt.response), json.loads(replayed)))
+        yield from found or [Difference("response", receipt.response, replayed)]
+
+
+def _attribute_differences(
+    receipt: Receipt, judgement: Judgement, views: Mapping[str, ServedView], terms: Terms
+) -> Iterator[Difference]:
+    cause = judgement.cause
+    served = {name: view.as_receipt() for name, view in views.items()}
+    expected = {
+        "product": terms.product,
+        "outcome": str(judgement.outcome),
+        "retryable": cause is not None and cause.retryable,
+        "decided_at": timestamp_text(datetime.fromisoformat(receipt.decided_at)),
+        # Written again: two texts may mean one double, and only one of them is a receipt's.
+        "request": compact_json(json.loads(receipt.request)),
+        "served": compact_json(served),
+        "model_input": compact_json(json.loads(receipt.model_input)),
+    }
+    for name, value in expected.items():
+        recorded = getattr(receipt, name)
+        if recorded != value:
+            yield Difference(name, recorded, value)
+
+
+def _input_differences(
+    inputs: Sequence[ModelInput],
+    row: NDArray[np.float64],
+    request: Mapping[str, Any],
+    views: Mapping[str, ServedView],
+) -> Iterator[Difference]:
+    """Yield where the model's input is not what was sent and served."""
+    given = dict(request)
+    for view in views.values():
+        given |= view.features or {}
+    for number, it in zip(row.tolist(), inputs, strict=True):
+        if it.derived_from:
+            continue
+        value = given.pop(it.name, None)
+        if it.categories:
+            expected = it.codes.get(value, UNKNOWN_CATEGORY)
+        else:
+            expected = math.nan if value is None else float(value)
+        if repr(number) != repr(expected):
+            yield Difference(f"model_input.{it.name}", _number(number), _number(expected))
+    for name, value in given.items():
+        yield Difference(f"request or served.{name}", value, None)
+
+
+def _derived_differences(product: CreditProduct, row: NDArray[np.float64]) -> Iterator[Difference]:
+    """Yield where today's functions make another number of the same base features."""
+    base = len(product.base_features)
+    again = with_derived(product, row[np.newaxis, :base])[0, base:]
+    for derived, number, expected in zip(
+        product.derived_features, row[base:].tolist(), again.tolist(), strict=True
+    ):
+        if repr(number) != repr(expected):
+            yield Difference(f"model_input.{derived.name}", _number(number), _number(expected))
+
+
+def _number(number: float) -> float | None:
+    return None if math.isnan(number) else number
+
+
+def _differences(recorded: object, replayed: object, place: str = "") -> Iterator[Difference]:
+    """Yield the parts in which two JSON documents differ."""
+    pairs: list[tuple[object, object, object]]
+    if isinstance(recorded, dict) and isinstance(replayed, dict):
+        names = dict.fromkeys([*recorded, *replayed])
+        pairs = [(name, recorded.get(name), replayed.get(name)) for name in names]
+    elif isinstance(recorded, list) and isinstance(replayed, list):
+        pairs = [(at, *pair) for at, pair in enumerate(zip_longest(recorded, replayed))]
+    else:
+        if compact_json(recorded) != compact_json(replayed):
+            yield Difference(place, recorded, replayed)
+        return
+    for name, one, other in pairs:
+        yield from _differences(one, other, f"{place}.{name}" if place else str(name))
+
+
+def _verdict(found: Sequence[Difference], note: str) -> Verdict:
+    if found:
+        return Verdict.ROUNDING if _only_rounding(found) else Verdict.DIFFERENT
+    return Verdict.FAULT if note else Verdict.IDENTICAL
+
+
+def _only_rounding(found: Sequence[Difference]) -> bool:
+    """Whether all differences are those of a model's answer in its last bits.
+
+    Points follow log-odds: they may differ only where these do.
+    """
+    names = {difference.field for difference in found}
+    for difference in found:
+        place, _, name = difference.field.rpartition(".")
+        one, other = difference.recorded, difference.replayed
+        if not isinstance(one, float) or not isinstance(other, float):
+            return False
+        match name:
+            case "probability_of_default" if not place and 0 < one < 1 and 0 < other < 1:
+                apart = abs(_log_odds(one) - _log_odds(other))
+                small = apart < ROUNDING_LOG_ODDS
+            case "points" if not place and "probability_of_default" in names:
+                small = abs(one - other) < NEXT_POINTS
+            case "contribution_log_odds":
+                small = abs(one - other) < ROUNDING_LOG_ODDS
+            case "contribution_points" if f"{place}.contribution_log_odds" in names:
+                small = abs(one - other) < NEXT_POINTS
+            case _:
+                small = False
+        if not small:
+            return False
+    return True
+
+
+def _log_odds(probability: float) -> float:
+    return math.log(probability / (1 - probability))
