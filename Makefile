@@ -15,7 +15,7 @@ PYTHON ?= $(shell for p in python3.13 python3; do \
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.13 --generate-hashes \
 	--no-emit-index-url --no-config --custom-compile-command 'make lock' $(LOCK_FLAGS)
 
-.PHONY: help env layers demo test check lock local-up local-down clean
+.PHONY: help env layers demo test check bench lock local-up local-down clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+: .*## |^[a-z-]+:  ## ' $(MAKEFILE_LIST) | \
@@ -43,6 +43,9 @@ check: env  ## Lint, types, import contracts, unit tests and doctests
 	@$(IN_VENV) mypy
 	@$(IN_VENV) lint-imports
 	@$(IN_VENV) pytest -n 2 tests/unit layers/core/python/credit_core products model_build cdk_app credit_cli
+
+bench: env  ## Measure what a decision costs, and write docs/benchmarks-decisions.md
+	@$(IN_VENV) python -m benchmarks.decisions
 
 lock: env  ## Lock the requirements anew; LOCK_FLAGS=--upgrade raises versions
 	@for name in bootstrap dev cloud; do \

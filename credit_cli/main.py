@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from credit_cli.archive import archive
 from credit_cli.dataset import dataset
 from credit_cli.decision_commands import score, token
 from credit_cli.demo_command import demo
 from credit_cli.errors import EXIT_CODES, CliError, ExitCode
+from credit_cli.load_command import load
 from credit_cli.local_commands import local
 from credit_cli.materialize import materialize
+from credit_cli.openapi import openapi
 from credit_cli.products import products
 from credit_cli.push import push
+from credit_cli.replay import decisions
 from credit_cli.sample_commands import sample
 from credit_cli.translation import translated
 
@@ -38,13 +42,17 @@ app = typer.Typer(
 )
 app.add_typer(local, name="local")
 app.add_typer(products, name="products")
+app.add_typer(openapi, name="api")
 app.add_typer(sample, name="sample")
 app.add_typer(dataset, name="dataset")
+app.add_typer(decisions, name="decisions")
+app.add_typer(archive, name="archive")
 app.command()(materialize)
 app.command()(push)
 app.command()(demo)
 app.command()(token)
 app.command()(score)
+app.command()(load)
 
 
 @app.callback()

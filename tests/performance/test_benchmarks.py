@@ -84,3 +84,14 @@ def test_decoding_is_measured_for_each_view(monkeypatch: pytest.MonkeyPatch) -> 
 
     assert set(measured) == {view.name for view in PRODUCT.feature_views}
     assert len(decode.lines(measured)) == 1 + len(PRODUCT.feature_views)
+
+
+def test_clients_are_measured_on_the_same_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    aws_client = benchmark("aws_client", monkeypatch)
+    for name in (*aws_client.ENVIRONMENT, "AWS_ENDPOINT_URL"):
+        monkeypatch.setenv(name, "")
+
+    measured = aws_client.measure(calls=3)
+
+    assert set(measured) == {"boto3", "boto3, parameters unchecked", "own client", "socket alone"}
+    assert len(aws_client.lines(measured)) == 1 + len(measured)
