@@ -1,4 +1,4 @@
-"""The CDK app: five stacks per stage, composed of components."""
+"""The CDK app: six stacks per stage, composed of components."""
 
 import os
 from pathlib import Path

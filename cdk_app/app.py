@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aws_cdk import App, Tags, Validations
 from cdk_nag import AwsSolutionsChecks
 
+from cdk_app.stacks.archive import ArchiveStack
 from cdk_app.stacks.materialization import MaterializationStack
 from cdk_app.stacks.operations import OperationsStack
 from cdk_app.stacks.retraining import RetrainingStack
@@ -29,7 +30,7 @@ DEFAULT_PRODUCT = "personal_loan"
 
 
 def add_stacks(app: App, *, stage: Stage, product: CreditProduct) -> None:
-    """Add the five stacks of a product in a stage to the app.
+    """Add the six stacks of a product in a stage to the app.
 
     Raises:
         LayerError: A layer is not built for the stage's platform.
@@ -38,6 +39,9 @@ def add_stacks(app: App, *, stage: Stage, product: CreditProduct) -> None:
     prefix = stage.prefix
     storage = StorageStack(app, f"{prefix}-storage", stage=stage, product=product).storage
     scoring = ScoringStack(app, f"{prefix}-scoring", stage=stage, product=product, storage=storage)
+    archive = ArchiveStack(
+        app, f"{prefix}-archive", stage=stage, product=product, storage=storage
+    ).archive
     materialization = MaterializationStack(
         app, f"{prefix}-materialization", stage=stage, product=product, storage=storage
     )
@@ -50,7 +54,10 @@ def add_stacks(app: App, *, stage: Stage, product: CreditProduct) -> None:
         stage=stage,
         api=scoring.api,
         scorer=scoring.scorer,
+        records=scoring.records,
+        batch=scoring.batch,
         product=product,
+        archive=archive,
         push=materialization.push,
         workflows={
             "Materialization": materialization.workflow,

@@ -59,8 +59,25 @@ class Throttle:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Batching:
+    """How a batch is decided.
+
+    ``threads`` applications at once, each within ``deadline_ms``; none begins after
+    ``batch_seconds``. API Gateway waits for 29 s. ``throttle`` is in batches, of up to 100.
+    """
+
+    threads: int
+    deadline_ms: int
+    batch_seconds: float
+    throttle: Throttle
+
+
+@dataclass(frozen=True, kw_only=True)
 class Firewall:
-    """Limits of the web application firewall in front of the API."""
+    """Limits of the web application firewall in front of the API.
+
+    ``body_bytes`` is for every call but a batch.
+    """
 
     requests_per_address_in_five_minutes: int
     body_bytes: int
@@ -117,6 +134,22 @@ class Push:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Archiving:
+    """How records of decisions reach the archive.
+
+    A batch that fails is tried again ``retries`` times or until its oldest record is of that age;
+    then it is given up, which pages, and the stream goes on. It pages too when the stream is
+    ``late_after_seconds`` behind.
+    """
+
+    records_a_batch: int
+    wait_seconds: int
+    retries: int
+    record_age_seconds: int
+    late_after_seconds: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Freshness:
     """How often the age of features is measured, and at which share of their ttl it pages."""
 
@@ -138,7 +171,8 @@ class Stage:
     """One deployment of the whole service.
 
     ``provisioned_concurrency`` is fixed where ``scaling`` is None, and the floor where it is not.
-    ``latency_budget_ms`` is the p99 that clients are promised. Names of resources begin with
+    ``latency_budget_ms`` is the p99 that clients are promised. ``open_throttle`` is for what needs
+    no token, each method by itself. Names of resources begin with
     ``prefix``, see ``serving``.
     """
 
@@ -146,16 +180,21 @@ class Stage:
     prefix: str = "credit"
     layer_platform: Platform
     scorer: FunctionSize
+    records: FunctionSize
+    batch: FunctionSize
     planner: FunctionSize
     materializer: FunctionSize
     reconciler: FunctionSize
     pusher: FunctionSize
     freshness_meter: FunctionSize
+    archiver: FunctionSize
     trainer: FunctionSize
     promoter: FunctionSize
     provisioned_concurrency: int
     scaling: Scaling | None
     throttle: Throttle
+    open_throttle: Throttle
+    batching: Batching
     firewall: Firewall | None
     latency_budget_ms: int
     scorer_deadline_ms: int
@@ -163,12 +202,14 @@ class Stage:
     materialization: Materialization
     push: Push
     freshness: Freshness
+    archiving: Archiving
     retraining: Retraining
     tracing: bool
     token_validity_minutes: int
     log_retention: RetentionDays
     access_log_days: int
     results_days: int
+    receipt_days: int
     old_versions_days: int
     removal: RemovalPolicy
     deletion_protection: bool
@@ -179,6 +220,17 @@ class Stage:
         return replace(self, prefix=f"credit-{self.name}-{product.replace('_', '-')}")
 
 
+RECORDS = FunctionSize(memory_mb=1_024, timeout_seconds=20)
+# API Gateway waits for 29 s; one application that began at the last moment has time to end.
+BATCH = FunctionSize(memory_mb=1_769, timeout_seconds=28)
+# Nobody waits for a single application of a batch: it has time for one more try than in the scorer.
+BATCHING = Batching(
+    threads=8,
+    deadline_ms=1_000,
+    batch_seconds=20.0,
+    throttle=Throttle(requests_per_second=2, burst=4),
+)
+OPEN_THROTTLE = Throttle(requests_per_second=5, burst=10)
 PROMOTER = FunctionSize(memory_mb=1_024, timeout_seconds=60)
 # A run of 200,000 parts with room to spare: its plan takes 0.15 GB, beside boto3 and DuckDB, and
 # its tallies 1.6 ms of a processor each, five minutes. A million would take longer than there is.
@@ -189,6 +241,17 @@ FRESHNESS_METER = FunctionSize(memory_mb=512, timeout_seconds=60)
 # A sound bureau sends more each day; at four fifths of the ttl there are days left to ask it why.
 FRESHNESS = Freshness(every_minutes=5, share_of_ttl=0.8)
 
+# A batch takes a second or two; a redrive reads the whole table of decisions.
+ARCHIVER = FunctionSize(memory_mb=2_048, timeout_seconds=900)
+# Time for an outage of S3 to pass by itself; meanwhile nobody waits for the archive.
+ARCHIVING = Archiving(
+    records_a_batch=100,
+    wait_seconds=5,
+    retries=100,
+    record_age_seconds=6 * 3_600,
+    late_after_seconds=900,
+)
+
 # A file bears the time when its upload began. The lake gives up on unfinished ones after a day, by
 # which S3 means the midnight (UTC) after it, and from then on in its own time: a day for each.
 UPLOAD_HOURS = 72.0
@@ -198,17 +261,23 @@ LOCAL = Stage(
     layer_platform=Platform.HOST,
     # Nothing is charged for memory here, and a worker that starts cold unzips its layers first.
     scorer=FunctionSize(memory_mb=1_769, timeout_seconds=28),
+    records=RECORDS,
+    batch=BATCH,
     planner=PLANNER,
     materializer=FunctionSize(memory_mb=2_048, timeout_seconds=300),
     reconciler=RECONCILER,
     pusher=PUSHER,
     freshness_meter=FRESHNESS_METER,
+    archiver=ARCHIVER,
     trainer=FunctionSize(memory_mb=4_096, timeout_seconds=900),
     promoter=PROMOTER,
     provisioned_concurrency=1,
     # The local cloud has no Application Auto Scaling.
     scaling=None,
     throttle=Throttle(requests_per_second=1_000, burst=2_000),
+    open_throttle=OPEN_THROTTLE,
+    # The emulator is no DynamoDB, see scorer_deadline_ms.
+    batching=replace(BATCHING, threads=4, deadline_ms=5_000),
     firewall=None,
     latency_budget_ms=100,
     # The emulator is no DynamoDB: under load it takes longer than a deadline would allow.
@@ -227,6 +296,8 @@ LOCAL = Stage(
     ),
     push=Push(functions_at_once=2, attempts=5, late_after_seconds=1_500),
     freshness=FRESHNESS,
+    # The local cloud counts no retries, and gives up by age alone: in the least that AWS allows.
+    archiving=replace(ARCHIVING, wait_seconds=0, record_age_seconds=60),
     retraining=Retraining(
         query_timeout_seconds=300, query_poll_seconds=1, query_scanned_bytes=10 * 2**30
     ),
@@ -235,6 +306,7 @@ LOCAL = Stage(
     log_retention=RetentionDays.ONE_WEEK,
     access_log_days=7,
     results_days=7,
+    receipt_days=7,
     old_versions_days=7,
     removal=RemovalPolicy.DESTROY,
     deletion_protection=False,
@@ -245,16 +317,21 @@ DEV = Stage(
     name="dev",
     layer_platform=Platform.LAMBDA,
     scorer=FunctionSize(memory_mb=1_769, timeout_seconds=5),
+    records=RECORDS,
+    batch=BATCH,
     planner=PLANNER,
     materializer=FunctionSize(memory_mb=2_048, timeout_seconds=600),
     reconciler=RECONCILER,
     pusher=PUSHER,
     freshness_meter=FRESHNESS_METER,
+    archiver=ARCHIVER,
     trainer=FunctionSize(memory_mb=8_192, timeout_seconds=900),
     promoter=PROMOTER,
     provisioned_concurrency=1,
     scaling=Scaling(maximum=5, target_utilization=0.7),
     throttle=Throttle(requests_per_second=20, burst=40),
+    open_throttle=OPEN_THROTTLE,
+    batching=BATCHING,
     firewall=None,
     latency_budget_ms=100,
     scorer_deadline_ms=80,
@@ -271,6 +348,7 @@ DEV = Stage(
     ),
     push=Push(functions_at_once=5, attempts=5, late_after_seconds=1_500),
     freshness=FRESHNESS,
+    archiving=ARCHIVING,
     retraining=Retraining(
         query_timeout_seconds=900, query_poll_seconds=3, query_scanned_bytes=50 * 2**30
     ),
@@ -279,6 +357,7 @@ DEV = Stage(
     log_retention=RetentionDays.ONE_MONTH,
     access_log_days=30,
     results_days=30,
+    receipt_days=30,
     old_versions_days=30,
     removal=RemovalPolicy.DESTROY,
     deletion_protection=False,
@@ -289,11 +368,14 @@ PROD = Stage(
     name="prod",
     layer_platform=Platform.LAMBDA,
     scorer=FunctionSize(memory_mb=1_769, timeout_seconds=5),
+    records=RECORDS,
+    batch=BATCH,
     planner=PLANNER,
     materializer=FunctionSize(memory_mb=3_008, timeout_seconds=900),
     reconciler=RECONCILER,
     pusher=PUSHER,
     freshness_meter=FRESHNESS_METER,
+    archiver=ARCHIVER,
     trainer=FunctionSize(memory_mb=8_192, timeout_seconds=900),
     promoter=PROMOTER,
     provisioned_concurrency=5,
@@ -307,6 +389,8 @@ PROD = Stage(
         ),
     ),
     throttle=Throttle(requests_per_second=200, burst=400),
+    open_throttle=OPEN_THROTTLE,
+    batching=replace(BATCHING, throttle=Throttle(requests_per_second=10, burst=20)),
     firewall=Firewall(requests_per_address_in_five_minutes=30_000, body_bytes=16_384),
     latency_budget_ms=100,
     scorer_deadline_ms=80,
@@ -323,6 +407,7 @@ PROD = Stage(
     ),
     push=Push(functions_at_once=10, attempts=5, late_after_seconds=1_500),
     freshness=FRESHNESS,
+    archiving=ARCHIVING,
     retraining=Retraining(
         query_timeout_seconds=1_800, query_poll_seconds=5, query_scanned_bytes=1_000 * 2**30
     ),
@@ -331,6 +416,9 @@ PROD = Stage(
     log_retention=RetentionDays.ONE_YEAR,
     access_log_days=365,
     results_days=90,
+    # 25 months from the day on which an applicant was told, which may come long after the decision,
+    # and with room for disputes. Source: 12 CFR 1002.12(b) (Regulation B).
+    receipt_days=3 * 365,
     old_versions_days=365,
     removal=RemovalPolicy.RETAIN,
     deletion_protection=True,

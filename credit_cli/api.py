@@ -10,6 +10,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from credit_cli.errors import RefusedError, UnreachableError, UsageError
@@ -59,7 +60,20 @@ class Token:
     scope: str
 
 
+class ClientKind(StrEnum):
+    """The kinds of applications that may call the API, each with scopes of its own."""
+
+    APPLICATION = "application"
+    DESK = "desk"
+    SERVICING = "servicing"
+
+
 def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    """Post a body and return the answer, whatever its status; see ``send``."""
+    return send("POST", url, headers, body=body)
+
+
+def send(method: str, url: str, headers: Mapping[str, str], *, body: bytes | None = None) -> Answer:
     """Send a request and return the answer, whatever its status.
 
     Raises:
@@ -79,7 +93,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
     # This machine is never behind a proxy.
     handlers = [urllib.request.ProxyHandler({})] if parts.hostname == "127.0.0.1" else []
     opener = urllib.request.build_opener(*handlers)
-    request = urllib.request.Request(url, data=body, headers=dict(headers), method="POST")  # noqa: S310 (checked above)
+    request = urllib.request.Request(url, data=body, headers=dict(headers), method=method)  # noqa: S310 (checked above)
     started = time.monotonic()
     try:
         with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
@@ -96,21 +110,23 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         raise UnreachableError(f"nothing answers at {parts.netloc}: {reason}") from None
 
 
-def fetch_token(aws: LocalAws, deployment: Deployment) -> Token:
-    """Get a token with the client credentials of the deployed application client.
+def fetch_token(
+    aws: LocalAws, deployment: Deployment, kind: ClientKind = ClientKind.APPLICATION
+) -> Token:
+    """Get a token with the credentials of a deployed client, for all that it may do.
 
     Raises:
         RefusedError: The token endpoint refused the client.
     """
     cognito: CognitoIdentityProviderClient = aws.client("cognito-idp")
     client = cognito.describe_user_pool_client(
-        UserPoolId=deployment["UserPoolId"], ClientId=deployment["ApplicationClientId"]
+        UserPoolId=deployment["UserPoolId"], ClientId=deployment[f"{kind.title()}ClientId"]
     )["UserPoolClient"]
     return request_token(
         deployment.token_url,
         client_id=client["ClientId"],
         client_secret=client["ClientSecret"],
-        scope=deployment["DecideScope"],
+        scope=" ".join(client["AllowedOAuthScopes"]),
     )
 
 

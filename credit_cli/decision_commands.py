@@ -17,10 +17,18 @@ from credit_cli.rendering import decision_lines
 from credit_cli.terminal import Json, print_json, say
 
 
-def token(*, product: DeployedProduct = DEFAULT_PRODUCT, as_json: Json = False) -> None:
+def token(
+    *,
+    client: Annotated[
+        api.ClientKind,
+        typer.Option(help="application decides and reads, desk reviews, servicing reports."),
+    ] = api.ClientKind.APPLICATION,
+    product: DeployedProduct = DEFAULT_PRODUCT,
+    as_json: Json = False,
+) -> None:
     """Print a bearer token for the deployed API, and nothing else."""
     aws, deployment = deployed(product)
-    issued = api.fetch_token(aws, deployment)
+    issued = api.fetch_token(aws, deployment, client)
     if as_json:
         print_json(
             {

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
 STAGE = "local"
-STACKS = ("storage", "scoring", "materialization", "retraining", "operations")
+STACKS = ("storage", "scoring", "archive", "materialization", "retraining", "operations")
 BOOTSTRAP_STACK = "CDKToolkit"
 DEPLOYED = re.compile(r"^ ?✅\s+(\S+)( \(no changes\))?", re.MULTILINE)
 EVENT = re.compile(r"^(\S+) \| +(\d+)(?:/(\d+))? \|")
@@ -229,14 +229,21 @@ RESOURCES = {
     "lake_bucket": "LakeBucket",
     "results_bucket": "ResultsBucket",
     "models_bucket": "ModelsBucket",
+    "receipts_bucket": "ReceiptsBucket",
     "online_store_table": "OnlineStoreTable",
     "decisions_table": "DecisionsTable",
     "registry_table": "RegistryTable",
     "glue_database": "GlueDatabase",
     "user_pool_id": "UserPoolId",
     "application_client_id": "ApplicationClientId",
+    "desk_client_id": "DeskClientId",
+    "servicing_client_id": "ServicingClientId",
     "decide_scope": "DecideScope",
     "scorer_function": "ScorerFunction",
+    "records_function": "RecordsFunction",
+    "batch_function": "BatchFunction",
+    "archiver_function": "ArchiverFunction",
+    "failed_batches_queue": "FailedBatchesQueue",
     "feature_bus": "FeatureBus",
     "materialization_state_machine": "MaterializationStateMachine",
     "retraining_state_machine": "RetrainingStateMachine",

@@ -52,18 +52,25 @@ LAYER_ROOT = "/opt/python"
 
 FUNCTION_LAYERS: Mapping[str, tuple[str, ...]] = {
     "scorer": ("core", "runtime"),
+    "records": ("core", "runtime"),
+    "batch": ("core", "runtime"),
     "planner": ("core", "runtime", "parquet"),
     "materializer": ("core", "runtime", "parquet"),
     "reconciler": ("core", "runtime"),
     "pusher": ("core", "runtime", "parquet"),
     "freshness": ("core", "runtime"),
+    "archiver": ("core", "runtime"),
     "trainer": ("core", "runtime", "training"),
     "promoter": ("core", "runtime"),
 }
 """The layers that each function runs with, in the order in which Lambda unpacks them."""
 
-FUNCTION_PACKAGES: Mapping[str, tuple[str, ...]] = {"trainer": ("model_build",)}
-"""Packages of this repository that lie beside a function's handler in its own zip."""
+FUNCTION_PACKAGES: Mapping[str, tuple[str, ...]] = {
+    "trainer": ("model_build",),
+    # Recorded calls of the API, shown in the document that it serves.
+    "records": ("docs/api/examples",),
+}
+"""Folders of this repository that lie beside a function's handler in its own zip."""
 
 CORE_PACKAGES = ("layers/core/python/credit_core", "products")
 

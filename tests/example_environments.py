@@ -3,24 +3,47 @@
 from __future__ import annotations
 
 from credit_core.settings import (
+    ArchiverSettings,
+    BatchSettings,
     FreshnessSettings,
     MaterializerSettings,
     PlannerSettings,
     PromoterSettings,
     PusherSettings,
     ReconcilerSettings,
+    RecordsSettings,
     ScorerSettings,
     TrainerSettings,
 )
 
 EXAMPLE_ENVIRONMENTS: dict[str, dict[str, str]] = {
     "scorer": ScorerSettings(
+        stage="local",
         product="personal_loan",
         online_store_table="online-store",
         decisions_table="decisions",
         registry_table="registry",
         models_bucket="models",
         entity_key_secret="entity-key",
+    ).to_environment(),
+    "records": RecordsSettings(
+        product="personal_loan",
+        decisions_table="decisions",
+        registry_table="registry",
+        models_bucket="models",
+        token_url="https://auth.example.com/oauth2/token",
+    ).to_environment(),
+    "batch": BatchSettings(
+        stage="local",
+        product="personal_loan",
+        online_store_table="online-store",
+        decisions_table="decisions",
+        registry_table="registry",
+        models_bucket="models",
+        entity_key_secret="entity-key",
+        threads=4,
+        deadline_ms=1_000,
+        batch_seconds=20,
     ).to_environment(),
     "materializer": MaterializerSettings(
         product="personal_loan",
@@ -55,6 +78,12 @@ EXAMPLE_ENVIRONMENTS: dict[str, dict[str, str]] = {
     ).to_environment(),
     "freshness": FreshnessSettings(
         stage="local", product="personal_loan", online_store_table="online-store"
+    ).to_environment(),
+    "archiver": ArchiverSettings(
+        product="personal_loan",
+        receipts_bucket="receipts",
+        decisions_table="decisions",
+        failed_batches_queue="http://localhost/failed-batches",
     ).to_environment(),
     "trainer": TrainerSettings(
         product="personal_loan",

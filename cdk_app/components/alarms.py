@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from constructs import Construct
 
+from cdk_app.components.api_routes import DECISIONS_PATH
 from cdk_app.components.scorer import LIVE
 from cdk_app.stages import Patience
 from credit_core.domain.metrics import NAMESPACE, Metric, dimensions
@@ -14,8 +15,10 @@ from credit_core.domain.places import REJECTED_PUSHES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aws_cdk import aws_lambda as lambda_
     from aws_cdk import aws_sqs as sqs
 
+    from cdk_app.components.archive import Archive
     from cdk_app.components.pager import Pager
     from cdk_app.components.push import FeaturePush
     from cdk_app.components.scorer import Scorer
@@ -37,6 +40,7 @@ class ScoringAlarms(Construct):
         pager: Pager,
         api: ScoringApi,
         scorer: Scorer,
+        others: Mapping[str, lambda_.IFunction],
     ) -> None:
         super().__init__(scope, id_)
         budget, patience = stage.latency_budget_ms, stage.patience
@@ -55,11 +59,17 @@ class ScoringAlarms(Construct):
         )
         pager.page(
             "ApiLatency",
-            description=f"Clients wait more than {budget} ms at p99. If the scorer's own p99 is "
-            "in order, look at cold starts (spill-over) and the authorizer.",
+            description=f"Clients wait more than {budget} ms at p99 for a decision. If the "
+            "scorer's own p99 is in order, look at cold starts (spill-over) and the authorizer.",
             namespace="AWS/ApiGateway",
             metric="Latency",
-            dimensions={"ApiName": api.name, "Stage": api.stage_name},
+            # Of this method alone: nobody was promised a batch, or a history, in that time.
+            dimensions={
+                "ApiName": api.name,
+                "Method": "POST",
+                "Resource": DECISIONS_PATH,
+                "Stage": api.stage_name,
+            },
             statistic="p99",
             above=budget,
             patience=patience,
@@ -73,8 +83,9 @@ class ScoringAlarms(Construct):
         )
         pager.page(
             "ApiServerErrors",
-            description="The API answered 5xx: clients got no decision. A 503 is the scorer's own "
-            "word for a receipt that could not be written; look at the decisions table first.",
+            description="The API answered 5xx: clients got no answer. A 503 is a function's own "
+            "word for a store that did not take or give a record; look at the decisions table "
+            "first. Before the first model is promoted, health and the model's card are 503 too.",
             namespace="AWS/ApiGateway",
             metric="5XXError",
             dimensions={"ApiName": api.name, "Stage": api.stage_name},
@@ -96,6 +107,16 @@ class ScoringAlarms(Construct):
             dimensions=live,
             patience=patience,
         )
+        for name, function in others.items():
+            pager.page(
+                f"{name}Errors",
+                description=f"The {name.lower()} function failed or ran out of time: a client got "
+                "504 or 502 instead of an answer. Its log has the error; each call can be sent "
+                "again.",
+                namespace="AWS/Lambda",
+                metric="Errors",
+                dimensions={"FunctionName": function.function_name},
+            )
 
 
 class TriggerAlarms(Construct):
@@ -187,6 +208,38 @@ class PushAlarms(Construct):
             dimensions={"QueueName": push.queue.queue_name},
             statistic="Maximum",
             above=late,
+        )
+
+
+class ReceiptAlarms(Construct):
+    """Does the archive of receipts lack something, or fall behind?"""
+
+    def __init__(
+        self, scope: Construct, id_: str, *, stage: Stage, pager: Pager, archive: Archive
+    ) -> None:
+        super().__init__(scope, id_)
+        pager.page(
+            "ReceiptsNotArchived",
+            description="Receipts were not archived; each is safe in the decisions table. The "
+            "archiver's log says why: mend that, then invoke the archiver with "
+            '{"redrive": {}} until it answers "complete": true. docs/receipts.md has the command.',
+            namespace="AWS/SQS",
+            metric="ApproximateNumberOfMessagesVisible",
+            dimensions={"QueueName": archive.failed_batches.queue_name},
+            statistic="Maximum",
+        )
+        late = stage.archiving.late_after_seconds
+        pager.page(
+            "ReceiptsLate",
+            description=f"The archive is more than {late} s behind the decisions. The archiver's "
+            "log says whether it fails; S3, the data key and the account's concurrency are what it "
+            "needs. Once that is mended it catches up by itself. If it stood still for a day, "
+            "invoke it with the days in question as well, see docs/receipts.md.",
+            namespace="AWS/Lambda",
+            metric="IteratorAge",
+            dimensions={"FunctionName": archive.function.function_name},
+            statistic="Maximum",
+            above=1_000 * late,
         )
 
 

@@ -1,4 +1,4 @@
-"""Who may ask for decisions: client applications with a token of their own."""
+"""Who may call the API: applications of three kinds, each with a token of its own."""
 
 from __future__ import annotations
 
@@ -11,16 +11,36 @@ from constructs import Construct
 from cdk_app.components.acknowledgements import acknowledge
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from cdk_app.stages import Stage
 
 RESOURCE_SERVER = "decisions"
-DECIDE = "decide"
+DECIDE, READ, REVIEW, REPORT = "decide", "read", "review", "report"
+SCOPES: Mapping[str, str] = {
+    DECIDE: "Ask for credit decisions",
+    READ: "Read decisions and the model's card",
+    REVIEW: "Record a person's review of a decision",
+    REPORT: "Report what became of a loan",
+}
+CLIENTS: Mapping[str, tuple[str, ...]] = {
+    # Loan origination, points of sale.
+    "Application": (DECIDE, READ),
+    # Where people decide what was referred or contested.
+    "Desk": (READ, REVIEW),
+    # Loan accounting, which learns what became of a loan.
+    "Servicing": (REPORT,),
+}
+"""The scopes of each kind of caller."""
+
+
+def scope_name(scope: str) -> str:
+    """Return a scope as tokens carry it."""
+    return f"{RESOURCE_SERVER}/{scope}"
 
 
 class ClientAccess(Construct):
     """A user pool without users: it only issues tokens to applications (client credentials)."""
-
-    scope_name = f"{RESOURCE_SERVER}/{DECIDE}"
 
     def __init__(self, scope: Construct, id_: str, *, stage: Stage) -> None:
         super().__init__(scope, id_)
@@ -45,23 +65,21 @@ class ClientAccess(Construct):
         )
         threat = "Threat protection watches people's sign-ins; this pool has no users at all."
         acknowledge(self.user_pool, {"AwsSolutions-COG3": threat, "AwsSolutions-COG8": threat})
-        decide = cognito.ResourceServerScope(
-            scope_name=DECIDE, scope_description="Ask for a credit decision"
-        )
+        scopes = {
+            name: cognito.ResourceServerScope(scope_name=name, scope_description=description)
+            for name, description in SCOPES.items()
+        }
         server = self.user_pool.add_resource_server(
-            "Decisions", identifier=RESOURCE_SERVER, scopes=[decide]
+            "Decisions", identifier=RESOURCE_SERVER, scopes=list(scopes.values())
         )
-        self.application_client = self.user_pool.add_client(
-            "Application",
-            generate_secret=True,
-            auth_flows=cognito.AuthFlow(),
-            o_auth=cognito.OAuthSettings(
-                flows=cognito.OAuthFlows(client_credentials=True),
-                scopes=[cognito.OAuthScope.resource_server(server, decide)],
-            ),
-            access_token_validity=Duration.minutes(stage.token_validity_minutes),
-            prevent_user_existence_errors=True,
-        )
+        self.client_ids = {
+            kind: self._client(
+                kind,
+                [cognito.OAuthScope.resource_server(server, scopes[name]) for name in names],
+                minutes=stage.token_validity_minutes,
+            )
+            for kind, names in CLIENTS.items()
+        }
         # Domain prefixes are shared by all accounts of a region; the account's number, filled in
         # by CloudFormation, makes this one unique.
         domain = self.user_pool.add_domain(
@@ -71,3 +89,16 @@ class ClientAccess(Construct):
             ),
         )
         self.token_url = f"{domain.base_url()}/oauth2/token"
+
+    def _client(self, kind: str, scopes: Sequence[cognito.OAuthScope], *, minutes: int) -> str:
+        client = self.user_pool.add_client(
+            kind,
+            generate_secret=True,
+            auth_flows=cognito.AuthFlow(),
+            o_auth=cognito.OAuthSettings(
+                flows=cognito.OAuthFlows(client_credentials=True), scopes=list(scopes)
+            ),
+            access_token_validity=Duration.minutes(minutes),
+            prevent_user_existence_errors=True,
+        )
+        return client.user_pool_client_id

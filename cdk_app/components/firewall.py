@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
+from cdk_app.components.api_routes import BATCHES_PATH
+
 if TYPE_CHECKING:
     from aws_cdk import aws_apigateway as apigateway
 
@@ -19,6 +21,8 @@ MANAGED_RULES = (
 )
 OVERRULED = {"AWSManagedRulesCommonRuleSet": ("SizeRestrictions_BODY",)}
 """Rules that only count: AWS's blocks bodies of more than 8 KB, the stage states its own limit."""
+
+AS_IT_IS = [wafv2.CfnWebACL.TextTransformationProperty(priority=0, type="NONE")]
 
 
 def visibility(name: str) -> wafv2.CfnWebACL.VisibilityConfigProperty:
@@ -46,13 +50,29 @@ class ApiFirewall(Construct):
             comparison_operator="GT",
             field_to_match=body,
             size=limits.body_bytes,
-            text_transformations=[
-                wafv2.CfnWebACL.TextTransformationProperty(priority=0, type="NONE")
-            ],
+            text_transformations=AS_IT_IS,
+        )
+        # The firewall sees no more than the beginning of a body, 64 KB at most: what a batch may
+        # have is beyond it, and the batch function's to judge.
+        batch = wafv2.CfnWebACL.ByteMatchStatementProperty(
+            field_to_match=wafv2.CfnWebACL.FieldToMatchProperty(uri_path={}),
+            positional_constraint="ENDS_WITH",
+            search_string=BATCHES_PATH,
+            text_transformations=AS_IT_IS,
+        )
+        oversized = wafv2.CfnWebACL.AndStatementProperty(
+            statements=[
+                wafv2.CfnWebACL.StatementProperty(size_constraint_statement=size),
+                wafv2.CfnWebACL.StatementProperty(
+                    not_statement=wafv2.CfnWebACL.NotStatementProperty(
+                        statement=wafv2.CfnWebACL.StatementProperty(byte_match_statement=batch)
+                    )
+                ),
+            ]
         )
         rules = [
             ("FloodFromOneAddress", wafv2.CfnWebACL.StatementProperty(rate_based_statement=flood)),
-            ("OversizedBody", wafv2.CfnWebACL.StatementProperty(size_constraint_statement=size)),
+            ("OversizedBody", wafv2.CfnWebACL.StatementProperty(and_statement=oversized)),
         ]
         blocking = [
             wafv2.CfnWebACL.RuleProperty(

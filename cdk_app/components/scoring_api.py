@@ -1,9 +1,9 @@
-"""The API that client applications call: POST /v1/decisions."""
+"""The API that applications call: its routes, its limits, its logs."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_apigateway as apigateway
@@ -11,14 +11,19 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from cdk_app.components.acknowledgements import acknowledge
+from cdk_app.components.api_routes import BATCHES_PATH, ROUTES
+from cdk_app.components.client_access import scope_name
 from cdk_app.components.firewall import ApiFirewall
+from cdk_app.components.gateway_problems import GatewayProblems
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aws_cdk import aws_kms as kms
+    from aws_cdk import aws_lambda as lambda_
 
     from cdk_app.components.client_access import ClientAccess
-    from cdk_app.components.scorer import Scorer
-    from cdk_app.stages import Stage
+    from cdk_app.stages import Stage, Throttle
 
 STAGE_NAME = "live"
 EXECUTION_LOGS = "API-Gateway-Execution-Logs"
@@ -40,7 +45,10 @@ ACCESS_LOG = {
 
 
 class ScoringApi(Construct):
-    """A regional REST API; Cognito vouches for the caller, the scorer's live alias answers."""
+    """A regional REST API; Cognito vouches for the caller, a function answers each route.
+
+    ``functions`` answer the routes that bear their names.
+    """
 
     def __init__(
         self,
@@ -48,7 +56,7 @@ class ScoringApi(Construct):
         id_: str,
         *,
         stage: Stage,
-        scorer: Scorer,
+        functions: Mapping[str, lambda_.IFunction],
         access: ClientAccess,
         key: kms.IKey,
     ) -> None:
@@ -72,13 +80,9 @@ class ScoringApi(Construct):
             cloud_watch_role_removal_policy=RemovalPolicy.RETAIN,
             deploy_options=apigateway.StageOptions(
                 stage_name=STAGE_NAME,
-                throttling_rate_limit=stage.throttle.requests_per_second,
-                throttling_burst_limit=stage.throttle.burst,
-                metrics_enabled=True,
+                **limited(stage.throttle),
+                method_options=method_limits(stage),
                 tracing_enabled=stage.tracing,
-                # Errors only and no data trace: execution logs would hold request bodies.
-                logging_level=apigateway.MethodLoggingLevel.ERROR,
-                data_trace_enabled=False,
                 access_log_destination=apigateway.LogGroupLogDestination(access_log),
                 access_log_format=apigateway.AccessLogFormat.custom(json.dumps(ACCESS_LOG)),
             ),
@@ -93,16 +97,8 @@ class ScoringApi(Construct):
             removal_policy=stage.removal,
         )
         self.rest_api.deployment_stage.node.add_dependency(execution_log)
-        decisions = self.rest_api.root.add_resource("v1").add_resource("decisions")
-        decisions.add_method(
-            "POST",
-            apigateway.LambdaIntegration(scorer.live, allow_test_invoke=False),
-            authorizer=apigateway.CognitoUserPoolsAuthorizer(
-                self, "Authorizer", cognito_user_pools=[access.user_pool]
-            ),
-            authorization_type=apigateway.AuthorizationType.COGNITO,
-            authorization_scopes=[access.scope_name],
-        )
+        self._add_routes(functions, access)
+        GatewayProblems(self, "Problems", rest_api=self.rest_api)
         if stage.firewall:
             ApiFirewall(
                 self, "Firewall", stage=self.rest_api.deployment_stage, limits=stage.firewall
@@ -124,11 +120,35 @@ class ScoringApi(Construct):
         """The base URL, without a slash at its end."""
         return self.rest_api.url_for_path("/").rstrip("/")
 
+    def _add_routes(self, functions: Mapping[str, lambda_.IFunction], access: ClientAccess) -> None:
+        authorizer = apigateway.CognitoUserPoolsAuthorizer(
+            self, "Authorizer", cognito_user_pools=[access.user_pool]
+        )
+        for route in ROUTES:
+            resource = self.rest_api.root.resource_for_path(route.path)
+            integration = apigateway.LambdaIntegration(
+                functions[route.function], allow_test_invoke=False
+            )
+            if route.scopes:
+                resource.add_method(
+                    route.method,
+                    integration,
+                    authorizer=authorizer,
+                    authorization_type=apigateway.AuthorizationType.COGNITO,
+                    authorization_scopes=[scope_name(scope) for scope in route.scopes],
+                )
+                continue
+            method = resource.add_method(
+                route.method, integration, authorization_type=apigateway.AuthorizationType.NONE
+            )
+            reason = "It describes the API and holds no data; its throttle is its own."
+            acknowledge(method, {"AwsSolutions-APIG4": reason, "AwsSolutions-COG4": reason})
+
     def _acknowledge(self, stage: Stage) -> None:
         acknowledge(
             self.rest_api,
             {
-                "AwsSolutions-APIG2": "The scorer validates each body and names the field at "
+                "AwsSolutions-APIG2": "The functions validate each body and name the field at "
                 "fault; API Gateway's validator would only say 'Invalid request body'.",
                 "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/"
                 "AmazonAPIGatewayPushToCloudWatchLogs]": "The account-wide setting of API Gateway "
@@ -143,3 +163,27 @@ class ScoringApi(Construct):
                     "and nobody but the team knows the address. prod has one."
                 },
             )
+
+
+def limited(throttle: Throttle) -> dict[str, Any]:
+    """Return the options of a stage or a method: they replace the stage's, so each states all."""
+    return {
+        "throttling_rate_limit": throttle.requests_per_second,
+        "throttling_burst_limit": throttle.burst,
+        "metrics_enabled": True,
+        # Errors only and no data trace: execution logs would hold request bodies.
+        "logging_level": apigateway.MethodLoggingLevel.ERROR,
+        "data_trace_enabled": False,
+    }
+
+
+def method_limits(stage: Stage) -> dict[str, apigateway.MethodDeploymentOptions]:
+    """Return the methods with a throttle of their own: batches, and what is open to everybody."""
+    throttles = {f"{BATCHES_PATH}/POST": stage.batching.throttle}
+    throttles |= {
+        f"{route.path}/{route.method}": stage.open_throttle for route in ROUTES if not route.scopes
+    }
+    return {
+        path: apigateway.MethodDeploymentOptions(**limited(throttle))
+        for path, throttle in throttles.items()
+    }

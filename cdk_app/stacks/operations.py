@@ -10,6 +10,7 @@ from cdk_app.components.alarm_topic import AlarmTopic
 from cdk_app.components.alarms import (
     FreshnessAlarms,
     PushAlarms,
+    ReceiptAlarms,
     ScoringAlarms,
     TriggerAlarms,
     WorkflowAlarms,
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from aws_cdk import aws_sqs as sqs
     from constructs import Construct
 
+    from cdk_app.components.archive import Archive
+    from cdk_app.components.batch import Batch
     from cdk_app.components.push import FeaturePush
+    from cdk_app.components.records import Records
     from cdk_app.components.scorer import Scorer
     from cdk_app.components.scoring_api import ScoringApi
     from cdk_app.components.workflow import Workflow
@@ -41,7 +45,10 @@ class OperationsStack(Stack):
         stage: Stage,
         api: ScoringApi,
         scorer: Scorer,
+        records: Records,
+        batch: Batch,
         product: CreditProduct,
+        archive: Archive,
         push: FeaturePush,
         workflows: Mapping[str, Workflow],
         upload_dead_letters: sqs.IQueue,
@@ -50,10 +57,19 @@ class OperationsStack(Stack):
         super().__init__(scope, id_, **props)
         topic = AlarmTopic(self, "Alarms", stage=stage).topic
         pager = Pager(self, "Pager", stage=stage, topic=topic)
-        scoring = ScoringAlarms(self, "Scoring", stage=stage, pager=pager, api=api, scorer=scorer)
+        scoring = ScoringAlarms(
+            self,
+            "Scoring",
+            stage=stage,
+            pager=pager,
+            api=api,
+            scorer=scorer,
+            others={"Records": records.function, "Batch": batch.function},
+        )
         WorkflowAlarms(self, "Workflows", pager=pager, workflows=workflows)
         TriggerAlarms(self, "Triggers", pager=pager, dead_letters=upload_dead_letters)
         PushAlarms(self, "Push", stage=stage, product=product, pager=pager, push=push)
+        ReceiptAlarms(self, "Receipts", stage=stage, pager=pager, archive=archive)
         FreshnessAlarms(self, "Freshness", stage=stage, product=product, pager=pager)
         CfnOutput(self, "AlarmTopic", value=topic.topic_arn)
         CfnOutput(self, "LatencyAlarm", value=scoring.latency.alarm_name)

@@ -1,4 +1,4 @@
-"""The online path: from request to decision."""
+"""The online path: from request to decision, and what is recorded of it afterwards."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from aws_cdk import CfnOutput, Stack
 
-from cdk_app.components.client_access import ClientAccess
+from cdk_app.components.api_routes import BATCH, RECORDS, SCORER
+from cdk_app.components.batch import Batch
+from cdk_app.components.client_access import DECIDE, ClientAccess, scope_name
 from cdk_app.components.layers import Layers
+from cdk_app.components.records import Records
 from cdk_app.components.scorer import Scorer
 from cdk_app.components.scoring_api import ScoringApi
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class ScoringStack(Stack):
-    """The API, who may call it, and the function that answers."""
+    """The API, who may call it, and the functions that answer."""
 
     def __init__(
         self,
@@ -34,21 +37,38 @@ class ScoringStack(Stack):
     ) -> None:
         super().__init__(scope, id_, **props)
         layers = Layers(self, "Layers", stage=stage)
-        self.scorer = Scorer(
-            self, "Scorer", stage=stage, product=product, storage=storage, layers=layers
-        )
+        parts: dict[str, Any] = {
+            "stage": stage,
+            "product": product,
+            "storage": storage,
+            "layers": layers,
+        }
         access = ClientAccess(self, "Access", stage=stage)
+        self.scorer = Scorer(self, "Scorer", **parts)
+        self.records = Records(self, "Records", token_url=access.token_url, **parts)
+        self.batch = Batch(self, "Batch", **parts)
         self.api = ScoringApi(
-            self, "Api", stage=stage, scorer=self.scorer, access=access, key=storage.key
+            self,
+            "Api",
+            stage=stage,
+            functions={
+                SCORER: self.scorer.live,
+                RECORDS: self.records.function,
+                BATCH: self.batch.function,
+            },
+            access=access,
+            key=storage.key,
         )
         for name, value in {
             "ApiUrl": self.api.url,
             "RestApiId": self.api.rest_api.rest_api_id,
             "RestApiStage": self.api.stage_name,
             "UserPoolId": access.user_pool.user_pool_id,
-            "ApplicationClientId": access.application_client.user_pool_client_id,
+            **{f"{kind}ClientId": client_id for kind, client_id in access.client_ids.items()},
             "TokenUrl": access.token_url,
-            "DecideScope": access.scope_name,
+            "DecideScope": scope_name(DECIDE),
             "ScorerFunction": self.scorer.function.function_name,
+            "RecordsFunction": self.records.function.function_name,
+            "BatchFunction": self.batch.function.function_name,
         }.items():
             CfnOutput(self, name, value=value)

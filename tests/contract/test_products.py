@@ -153,9 +153,7 @@ def test_names_that_the_query_uses_itself_are_free_for_views(
         for name in names
     )
 
-    plain = replace(
-        product, feature_views=views, derived_features=(), policy=WITHOUT_RULES
-    )
+    plain = replace(product, feature_views=views, derived_features=(), policy=WITHOUT_RULES)
     types = described(plain, lake)
 
     assert {f"{name}_event_timestamp" for name in names} <= set(types)

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,33 @@ class Client:
         return api.request_decision(self.deployment.api_url, bearer, body)
 
 
+@dataclass(frozen=True)
+class Caller:
+    """An application of one kind, which may call some routes and not others."""
+
+    deployment: Deployment
+    token: str
+
+    def __call__(self, method: str, path: str, document: object = None) -> api.Answer:
+        """Call a route, patiently; a document is sent as JSON, text as it is."""
+        answer = self.once(method, path, document)
+        for _ in range(60):
+            if answer.status not in {429, 502, 503, 504}:
+                break
+            time.sleep(0.1)
+            answer = self.once(method, path, document)
+        return answer
+
+    def once(self, method: str, path: str, document: object = None) -> api.Answer:
+        """Call a route once."""
+        headers = {"Content-Type": "application/json"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        text = document if isinstance(document, str) else json.dumps(document)
+        body = None if document is None else text.encode()
+        return api.send(method, f"{self.deployment.api_url}{path}", headers, body=body)
+
+
 def a_free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -119,6 +147,16 @@ def deployment(aws: LocalAws) -> Deployment:
 @pytest.fixture(scope="session")
 def client(aws: LocalAws, deployment: Deployment) -> Client:
     return Client(deployment, api.fetch_token(aws, deployment).access_token)
+
+
+@pytest.fixture(scope="session")
+def callers(aws: LocalAws, deployment: Deployment) -> dict[str, Caller]:
+    """A caller of each kind, and ``nobody``, who has no token."""
+    callers = {
+        str(kind): Caller(deployment, api.fetch_token(aws, deployment, kind).access_token)
+        for kind in api.ClientKind
+    }
+    return {**callers, "nobody": Caller(deployment, "")}
 
 
 @pytest.fixture

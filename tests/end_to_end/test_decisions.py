@@ -132,9 +132,13 @@ def test_a_negative_income_is_refused_by_name_and_not_repeated(
     assert b"31337" not in answer.body
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"application_id": NaN}', b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"application_id": NaN}', b"[" * 10_000])
 def test_a_body_that_is_no_application_is_refused(client: Client, body: bytes) -> None:
     assert client.post(body).status == 400
+
+
+def test_a_body_larger_than_any_application_is_refused(client: Client) -> None:
+    assert client.post(b"[" * 100_000).status == 413
 
 
 @pytest.mark.parametrize("token", ["", "made.up.token"])

@@ -29,7 +29,7 @@ STATEFUL = (
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """The five templates of one stage by short name (``storage``), and what the checks found."""
+    """The six templates of one stage by short name (``storage``), and what the checks found."""
 
     stage: Stage
     templates: Mapping[str, Template]

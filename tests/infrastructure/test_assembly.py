@@ -21,13 +21,21 @@ if TYPE_CHECKING:
 
 OUTPUTS = {
     "storage": {
-        *("LakeBucket", "ResultsBucket", "ModelsBucket", "OnlineStoreTable", "DecisionsTable"),
+        *(
+            "LakeBucket",
+            "ResultsBucket",
+            "ModelsBucket",
+            "ReceiptsBucket",
+            "OnlineStoreTable",
+            "DecisionsTable",
+        ),
         *("RegistryTable", "GlueDatabase"),
     },
     "scoring": {
         *("ApiUrl", "RestApiId", "RestApiStage", "UserPoolId", "ApplicationClientId"),
         *("TokenUrl", "DecideScope", "ScorerFunction"),
     },
+    "archive": {"ArchiverFunction", "FailedBatchesQueue"},
     "materialization": {"MaterializationStateMachine", "FeatureBus"},
     "retraining": {"RetrainingStateMachine"},
     "operations": {"AlarmTopic", "LatencyAlarm"},

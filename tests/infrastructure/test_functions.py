@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from credit_core.settings import (
+    ArchiverSettings,
+    BatchSettings,
     FreshnessSettings,
     MaterializerSettings,
     PlannerSettings,
     PromoterSettings,
     PusherSettings,
     ReconcilerSettings,
+    RecordsSettings,
     ScorerSettings,
     TrainerSettings,
 )
@@ -23,11 +26,14 @@ if TYPE_CHECKING:
 FUNCTION, LOGS = "AWS::Lambda::Function", "AWS::Logs::LogGroup"
 SETTINGS: dict[str, type[EnvironmentSettings]] = {
     "scoring/Scorer/Scorer/Function": ScorerSettings,
+    "scoring/Records/Records/Function": RecordsSettings,
+    "scoring/Batch/Batch/Function": BatchSettings,
     "materialization/Features/Planner/Function": PlannerSettings,
     "materialization/Features/Materializer/Function": MaterializerSettings,
     "materialization/Features/Reconciler/Function": ReconcilerSettings,
     "materialization/Push/Pusher/Function": PusherSettings,
     "materialization/Freshness/Meter/Function": FreshnessSettings,
+    "archive/Archive/Archiver/Function": ArchiverSettings,
     "retraining/Retraining/Trainer/Function": TrainerSettings,
     "retraining/Retraining/Promoter/Function": PromoterSettings,
 }

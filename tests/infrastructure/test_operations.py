@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -88,15 +88,41 @@ def test_one_slow_request_wakes_nobody_in_prod(prod: Deployment) -> None:
     assert alarm["DatapointsToAlarm"] > 1
 
 
+def dimensions_of(deployment: Deployment, alarm: dict[str, Any]) -> dict[str, str]:
+    return {
+        dimension["Name"]: deployment.text(dimension["Value"], "operations")
+        for dimension in alarm["Dimensions"]
+    }
+
+
 def test_the_scorers_alarms_watch_the_live_alias(deployment: Deployment) -> None:
     scorer = "scoring/Scorer/Scorer/Function"
-    for alarm in map(properties, deployment.of_type(ALARM).values()):
-        if alarm["Namespace"] == "AWS/Lambda":
-            dimensions = {
-                dimension["Name"]: deployment.text(dimension["Value"], "operations")
-                for dimension in alarm["Dimensions"]
-            }
-            assert dimensions == {"FunctionName": scorer, "Resource": f"{scorer}:live"}
+    watched = [
+        dimensions_of(deployment, alarm)
+        for alarm in map(properties, deployment.of_type(ALARM).values())
+        if alarm["Namespace"] == "AWS/Lambda"
+    ]
+
+    of_scorer = [found for found in watched if found["FunctionName"] == scorer]
+
+    assert len(of_scorer) >= 4
+    assert all(found["Resource"] == f"{scorer}:live" for found in of_scorer)
+
+
+@pytest.mark.parametrize("name", ["Records", "Batch"])
+def test_a_failing_function_of_the_api_pages(deployment: Deployment, name: str) -> None:
+    alarm = properties(deployment.at(f"operations/Pager/{name}Errors", ALARM))
+
+    assert (alarm["MetricName"], alarm["Threshold"]) == ("Errors", 0)
+    # It has no alias: its metric has no Resource.
+    function = f"scoring/{name}/{name}/Function"
+    assert dimensions_of(deployment, alarm) == {"FunctionName": function}
+
+
+def test_the_promised_latency_is_that_of_a_decision(deployment: Deployment) -> None:
+    found = dimensions_of(deployment, properties(deployment.at(API_LATENCY, ALARM)))
+
+    assert (found["Method"], found["Resource"]) == ("POST", "/v1/decisions")
 
 
 def test_every_alarm_pages_and_says_what_to_look_at(deployment: Deployment) -> None:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 type Permissions = dict[str, set[str]]
 
 POLICY, ROLE = "AWS::IAM::Policy", "AWS::IAM::Role"
-SCORER = "scoring/Scorer/Scorer/Role"
+SCORER, BATCH = "scoring/Scorer/Scorer/Role", "scoring/Batch/Batch/Role"
+RECORDS = "scoring/Records/Records/Role"
 API_LOGS = "scoring/Api/RestApi/CloudWatchRole"
 
 KEY = "storage/Data/Key"
@@ -27,7 +28,9 @@ USE_OF_KEY = {
     )
 }
 SECRET = "storage/EntityKey/Secret"
-LAKE, MODELS, RESULTS = (f"storage/Buckets/{name}" for name in ("Lake", "Models", "Results"))
+LAKE, MODELS, RESULTS, RECEIPTS = (
+    f"storage/Buckets/{name}" for name in ("Lake", "Models", "Results", "Receipts")
+)
 ONLINE_STORE, DECISIONS, REGISTRY = (
     f"storage/Tables/{name}" for name in ("OnlineStore", "Decisions", "Registry")
 )
@@ -38,6 +41,7 @@ PLANNER, MATERIALIZER, RECONCILER = (
 TRIGGERS = "materialization/Features/Triggers"
 PUSH_QUEUE = "materialization/Push/Queue"
 METER = "materialization/Freshness/Meter/Function"
+FAILED_BATCHES = "archive/Archive/FailedBatches"
 TRAINER, PROMOTER = (f"retraining/Retraining/{name}/Function" for name in ("Trainer", "Promoter"))
 HERE = "<Region>:<AccountId>"
 
@@ -82,14 +86,24 @@ def expected(stage: str, *, tracing: bool) -> dict[str, Permissions]:
     default_database = {f"{glue}:catalog", f"{glue}:database/default"}
     training_sets = f"{RESULTS}/training-sets/*"
     models = f"{MODELS}/personal_loan/*"
+    deciding = {
+        "dynamodb:BatchGetItem": {ONLINE_STORE, DECISIONS, REGISTRY},
+        "dynamodb:PutItem": {DECISIONS},
+        "s3:GetObject": {models},
+        "secretsmanager:GetSecretValue": {SECRET},
+        **USE_OF_KEY,
+    }
     return {
-        SCORER: function(
-            "scoring/Scorer/Scorer/Logs",
+        SCORER: function("scoring/Scorer/Scorer/Logs", deciding),
+        BATCH: function("scoring/Batch/Batch/Logs", deciding),
+        RECORDS: function(
+            "scoring/Records/Records/Logs",
             {
-                "dynamodb:BatchGetItem": {ONLINE_STORE, DECISIONS, REGISTRY},
+                "dynamodb:GetItem": {REGISTRY},
                 "dynamodb:PutItem": {DECISIONS},
+                "dynamodb:Query": {DECISIONS},
+                "dynamodb:UpdateItem": {DECISIONS},
                 "s3:GetObject": {models},
-                "secretsmanager:GetSecretValue": {SECRET},
                 **USE_OF_KEY,
             },
         ),
@@ -167,6 +181,23 @@ def expected(stage: str, *, tracing: bool) -> dict[str, Permissions]:
             {"dynamodb:BatchGetItem": {ONLINE_STORE}, METRICS: {"*"}, **USE_OF_KEY},
         ),
         "materialization/Freshness/Schedule/Role": {"lambda:InvokeFunction": {METER}},
+        "archive/Archive/Archiver/Role": function(
+            "archive/Archive/Archiver/Logs",
+            {
+                "dynamodb:DescribeStream": {f"{DECISIONS}/stream/*"},
+                "dynamodb:GetRecords": {f"{DECISIONS}/stream/*"},
+                "dynamodb:GetShardIterator": {f"{DECISIONS}/stream/*"},
+                "dynamodb:ListStreams": {f"{DECISIONS}/stream/*"},
+                "dynamodb:Scan": {DECISIONS},
+                "s3:ListBucket": {RECEIPTS},
+                "s3:PutObject": {f"{RECEIPTS}/receipts/personal_loan/*"},
+                "sqs:ChangeMessageVisibility": {FAILED_BATCHES},
+                "sqs:DeleteMessage": {FAILED_BATCHES},
+                "sqs:ReceiveMessage": {FAILED_BATCHES},
+                "sqs:SendMessage": {FAILED_BATCHES},
+                **USE_OF_KEY,
+            },
+        ),
         "retraining/Retraining/Trainer/Role": function(
             "retraining/Retraining/Trainer/Logs",
             {
@@ -335,15 +366,18 @@ def test_who_measures_freshness_reads_nobodys_features(deployment: Deployment) -
     assert reading["Condition"] == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": notes}}
 
 
-def test_the_scorer_writes_neither_features_nor_models_nor_the_registry(
-    deployment: Deployment,
+@pytest.mark.parametrize("role", [SCORER, BATCH, RECORDS])
+def test_what_answers_writes_neither_features_nor_models_nor_the_registry(
+    deployment: Deployment, role: str
 ) -> None:
-    reading = {"dynamodb:BatchGetItem", "s3:GetObject", "secretsmanager:GetSecretValue"}
-    scorer = granted(deployment)[SCORER]
+    reading = {
+        *("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"),
+        *("s3:GetObject", "secretsmanager:GetSecretValue"),
+    }
 
     writing = {
         resource
-        for action, resources in scorer.items()
+        for action, resources in granted(deployment)[role].items()
         if action not in reading and not action.startswith(("kms:", "logs:", "xray:"))
         for resource in resources
     }

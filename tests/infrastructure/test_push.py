@@ -17,6 +17,7 @@ QUEUE, QUEUE_POLICY = "AWS::SQS::Queue", "AWS::SQS::QueuePolicy"
 PUSH, DEAD_LETTERS = "materialization/Push/Queue", "materialization/Push/DeadLetters"
 UNDECRYPTABLE = "materialization/Push/Undecryptable"
 BUS, RULE = "materialization/Push/Bus", "materialization/Push/Rule"
+MESSAGES = "materialization/Push/Messages"
 PUSHER = "materialization/Push/Pusher/Function"
 DATA_KEY = "storage/Data/Key"
 EVENT_BRIDGE = {"Service": "events.amazonaws.com"}
@@ -112,7 +113,7 @@ def test_a_message_is_not_seen_again_while_it_is_worked_on(deployment: Deploymen
 
 
 def test_a_row_that_fails_does_not_bring_its_batch_back(deployment: Deployment) -> None:
-    (mapping,) = map(properties, deployment.of_type("AWS::Lambda::EventSourceMapping").values())
+    mapping = properties(deployment.at(MESSAGES, "AWS::Lambda::EventSourceMapping"))
 
     assert deployment.text(mapping["EventSourceArn"], STACK) == PUSH
     assert deployment.text(mapping["FunctionName"], STACK) == PUSHER

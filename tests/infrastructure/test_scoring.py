@@ -101,50 +101,35 @@ def test_an_open_method_would_be_noticed(prod: Deployment, lost: str) -> None:
         assert_deciding_takes_a_token_with_the_scope(prod.changed(DECIDE, METHOD, **{lost: None}))
 
 
-def test_deciding_is_all_that_the_api_offers(deployment: Deployment) -> None:
-    assert list(deployment.of_type(METHOD)) == [DECIDE]
-
-
 def test_the_api_calls_the_live_alias_and_never_a_version(deployment: Deployment) -> None:
     uri = properties(deployment.at(DECIDE, METHOD))["Integration"]["Uri"]
 
     assert f"/functions/{LIVE}/invocations" in deployment.text(uri, "scoring")
 
 
-def test_only_the_api_may_call_the_alias(deployment: Deployment) -> None:
-    for permission in deployment.of_type("AWS::Lambda::Permission").values():
+def test_only_the_api_may_call_what_answers(deployment: Deployment) -> None:
+    called = set()
+    for path, permission in deployment.of_type("AWS::Lambda::Permission").items():
+        if not path.startswith("scoring/"):
+            continue
         found = properties(permission)
-        assert deployment.text(found["FunctionName"], "scoring") == LIVE
         assert found["Principal"] == "apigateway.amazonaws.com"
-        assert deployment.text(found["SourceArn"], "scoring").endswith("/POST/v1/decisions")
+        assert "/v1/" in deployment.text(found["SourceArn"], "scoring")
+        called.add(deployment.text(found["FunctionName"], "scoring"))
 
-
-def test_tokens_are_for_applications_and_expire(deployment: Deployment) -> None:
-    (client,) = map(properties, deployment.of_type("AWS::Cognito::UserPoolClient").values())
-    (pool,) = map(properties, deployment.of_type("AWS::Cognito::UserPool").values())
-
-    assert client["AllowedOAuthFlows"] == ["client_credentials"]
-    assert client["GenerateSecret"] is True
-    assert client["AccessTokenValidity"] == deployment.stage.token_validity_minutes
-    assert pool["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
-
-
-def test_the_api_throttles_and_measures(deployment: Deployment) -> None:
-    (settings,) = properties(deployment.at(API_STAGE, STAGE))["MethodSettings"]
-
-    throttle = deployment.stage.throttle
-    assert settings["ThrottlingRateLimit"] == throttle.requests_per_second
-    assert settings["ThrottlingBurstLimit"] == throttle.burst
-    assert settings["MetricsEnabled"] is True
+    assert called == {
+        LIVE,
+        "scoring/Records/Records/Function",
+        "scoring/Batch/Batch/Function",
+    }
 
 
 def test_logs_of_the_api_hold_no_bodies_and_no_addresses(deployment: Deployment) -> None:
     stage = properties(deployment.at(API_STAGE, STAGE))
 
-    (settings,) = stage["MethodSettings"]
     logged = json.loads(stage["AccessLogSetting"]["Format"])
 
-    assert settings["DataTraceEnabled"] is False
+    assert not any(settings["DataTraceEnabled"] for settings in stage["MethodSettings"])
     assert logged["client"] == "$context.authorizer.claims.client_id"
     assert not [
         value for value in logged.values() if "identity" in value or "request.body" in value
@@ -157,12 +142,19 @@ def test_prod_has_a_firewall_before_its_api(prod: Deployment) -> None:
 
     assert prod.text(association["ResourceArn"], "scoring").endswith(f"/stages/{API_STAGE}")
     rules = {rule["Name"]: rule["Statement"] for rule in firewall["Rules"]}
-    assert rules["OversizedBody"]["SizeConstraintStatement"]["Size"] <= 16_384
+    size, elsewhere = rules["OversizedBody"]["AndStatement"]["Statements"]
+    assert size["SizeConstraintStatement"]["Size"] <= 16_384
+    batches = elsewhere["NotStatement"]["Statement"]["ByteMatchStatement"]
+    assert batches["FieldToMatch"] == {"UriPath": {}}
+    assert (batches["PositionalConstraint"], batches["SearchString"]) == (
+        "ENDS_WITH",
+        "/v1/decision-batches",
+    )
     assert "FloodFromOneAddress" in rules
     assert firewall["VisibilityConfig"]["SampledRequestsEnabled"] is False
 
 
-def test_the_firewall_has_one_limit_for_bodies(prod: Deployment) -> None:
+def test_the_firewall_has_no_other_limit_for_bodies(prod: Deployment) -> None:
     """AWS's common rules would block a body of more than 8 KB, which the scorer accepts."""
     (firewall,) = map(properties, prod.of_type("AWS::WAFv2::WebACL").values())
     managed = {
@@ -196,8 +188,16 @@ def test_the_scorer_runs_on_the_machine_that_its_layers_are_built_for(
         assert properties(function)["Architectures"] == ["x86_64"]
 
 
-def test_the_scorer_gives_up_before_the_api_does(deployment: Deployment) -> None:
-    timeout = properties(deployment.at(SCORER, FUNCTION))["Timeout"]
+def test_what_answers_gives_up_before_the_api_does(deployment: Deployment) -> None:
+    for path, function in deployment.of_type(FUNCTION).items():
+        if path.startswith("scoring/"):
+            # API Gateway's own limit, in seconds; past it a client would see 504 and no cause.
+            assert properties(function)["Timeout"] < 29
 
-    # API Gateway's own limit, in seconds; past it a client would see 504 and no cause.
-    assert timeout < 29
+
+def test_a_batch_ends_before_its_function_does(deployment: Deployment) -> None:
+    stage = deployment.stage
+
+    longest = stage.batching.batch_seconds + stage.batching.deadline_ms / 1_000
+
+    assert longest < stage.batch.timeout_seconds

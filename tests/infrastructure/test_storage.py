@@ -78,7 +78,7 @@ def test_a_bucket_that_accepts_plain_http_would_be_noticed(prod: Deployment) -> 
         assert_buckets_refuse_plain_http(mutant)
 
 
-@pytest.mark.parametrize("name", ["Lake", "Models", "Results"])
+@pytest.mark.parametrize("name", ["Lake", "Models", "Results", "Receipts"])
 def test_data_in_buckets_is_encrypted_under_the_data_key(deployment: Deployment, name: str) -> None:
     bucket = properties(deployment.at(f"storage/Buckets/{name}", BUCKET))
 

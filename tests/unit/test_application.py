@@ -90,9 +90,16 @@ def test_a_number_beyond_float_is_refused_and_not_taken_for_infinity() -> None:
     assert faults == {"annual_income": "must be a finite number"}
 
 
-def test_a_name_given_twice_is_refused() -> None:
-    assert faults_of('{"annual_income": 1, "annual_income": 2}') == {
-        "annual_income": "is given more than once"
+def test_every_name_given_twice_is_named_beside_all_other_faults() -> None:
+    body = a_body(colour="red", term_months="x", annual_income=-1)
+    twice = ', "annual_income": 7, "addr_state": "CA", "addr_state": "CA", "Zoë": 1, "Zoë": 2}'
+
+    assert faults_of(body.removesuffix("}") + twice) == {
+        "annual_income": "is given more than once",
+        "addr_state": "is given more than once",
+        "(unusual name)": "is given more than once",
+        "term_months": "must be an integer",
+        "colour": "is not a field of this product",
     }
 
 

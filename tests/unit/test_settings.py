@@ -6,6 +6,8 @@ import pytest
 
 from credit_core.errors import ConfigurationError
 from credit_core.settings import (
+    ArchiverSettings,
+    BatchSettings,
     EnvironmentSettings,
     FreshnessSettings,
     MaterializerSettings,
@@ -13,6 +15,7 @@ from credit_core.settings import (
     PromoterSettings,
     PusherSettings,
     ReconcilerSettings,
+    RecordsSettings,
     ScorerSettings,
     TrainerSettings,
 )
@@ -20,11 +23,14 @@ from tests.example_environments import EXAMPLE_ENVIRONMENTS
 
 CLASSES: dict[str, type[EnvironmentSettings]] = {
     "scorer": ScorerSettings,
+    "records": RecordsSettings,
+    "batch": BatchSettings,
     "materializer": MaterializerSettings,
     "planner": PlannerSettings,
     "reconciler": ReconcilerSettings,
     "pusher": PusherSettings,
     "freshness": FreshnessSettings,
+    "archiver": ArchiverSettings,
     "trainer": TrainerSettings,
     "promoter": PromoterSettings,
 }

@@ -55,10 +55,12 @@ class EnvironmentSettings(BaseModel):
 class ScorerSettings(EnvironmentSettings):
     """Where the scorer reads and writes, and how long it may take.
 
-    ``deadline_ms`` is the time after which the scorer stops waiting for a store;
-    ``pointer_seconds`` the age up to which its copy of the rollout pointer is good.
+    ``stage`` is a dimension of the metrics; ``deadline_ms`` the time after which the scorer stops
+    waiting for a store; ``pointer_seconds`` the age up to which its copy of the rollout pointer is
+    good.
     """
 
+    stage: str
     product: str
     online_store_table: str
     decisions_table: str
@@ -142,3 +144,36 @@ class PromoterSettings(EnvironmentSettings):
     product: str
     models_bucket: str
     registry_table: str
+
+
+class ArchiverSettings(EnvironmentSettings):
+    """Where the archiver keeps records, reads them again, and finds what it gave up."""
+
+    product: str
+    receipts_bucket: str
+    decisions_table: str
+    failed_batches_queue: str
+
+
+class RecordsSettings(EnvironmentSettings):
+    """Where decisions and what is recorded beside them lie, and what describes the champion.
+
+    ``token_url`` is where callers get their tokens; the API's document says so.
+    """
+
+    product: str
+    decisions_table: str
+    registry_table: str
+    models_bucket: str
+    token_url: str
+
+
+class BatchSettings(ScorerSettings):
+    """The scorer's, and how long a batch may take.
+
+    ``threads`` applications are judged at once, each within ``deadline_ms``; none begins after
+    ``batch_seconds``.
+    """
+
+    threads: int = Field(ge=1, le=32)
+    batch_seconds: float = Field(gt=0, le=28)

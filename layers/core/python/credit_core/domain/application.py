@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+)
 
 from credit_core.domain.product import LARGEST_EXACT_INTEGER, DType, KeyType
 from credit_core.errors import BodyTooLargeError, Fault, InvalidApplicationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pydantic_core import ErrorDetails
 
@@ -22,6 +30,7 @@ MAXIMUM_BODY_BYTES = 16_384
 """A body is a few hundred bytes; anything beyond this is not an application."""
 
 APPLICATION_ID_PATTERN = r"[A-Za-z0-9_.:-]{1,64}"
+APPLICATION_ID_MEANING = "The client's own id of the application, a new one for each"
 WHOLE_BODY = "$"
 LONGEST_NAME_REPEATED = 64
 
@@ -36,6 +45,7 @@ MESSAGES = {
     "float_type": "must be a number",
     "finite_number": "must be a finite number",
     "string_type": "must be a string",
+    "string_unicode": "must be text",
     "literal_error": "must be one of {expected}",
     "string_pattern_mismatch": "must match {pattern}",
 }
@@ -70,7 +80,7 @@ class ApplicationReader:
         Raises:
             InvalidApplicationError: With every fault of the body, each with its path.
         """
-        return self.read(strict_json_object(body))
+        return self.read(strict_json_object(body, also=self.faults))
 
     def read(self, document: Mapping[str, object]) -> Application:
         """Return the application in a JSON object that was parsed strictly.
@@ -81,12 +91,7 @@ class ApplicationReader:
         try:
             given = self.schema.model_validate(document).__dict__
         except ValidationError as error:
-            raise InvalidApplicationError(
-                [
-                    self._fault(detail)
-                    for detail in error.errors(include_url=False, include_input=False)
-                ]
-            ) from None
+            raise InvalidApplicationError(self._faults(error)) from None
         # -0.0 is 0.0; written out, they would be two different bodies.
         values: dict[str, Any] = {
             name: value + 0.0 if isinstance(value, float) else value
@@ -99,6 +104,18 @@ class ApplicationReader:
             json.dumps(values, sort_keys=True, separators=(",", ":")),
         )
 
+    def faults(self, document: Mapping[str, object]) -> list[Fault]:
+        """Return the faults of a JSON object, none if it is an application."""
+        try:
+            self.schema.model_validate(document)
+        except ValidationError as error:
+            return self._faults(error)
+        return []
+
+    def _faults(self, error: ValidationError) -> list[Fault]:
+        details = error.errors(include_url=False, include_input=False)
+        return [self._fault(detail) for detail in details]
+
     def _fault(self, detail: ErrorDetails) -> Fault:
         name = str(detail["loc"][0]) if detail["loc"] else WHOLE_BODY
         message = MESSAGES.get(detail["type"], "is not valid").format(**detail.get("ctx", {}))
@@ -107,19 +124,34 @@ class ApplicationReader:
         return Fault(repeatable_name(name), message)
 
 
+def no_more_faults(_document: Mapping[str, object]) -> list[Fault]:
+    """Return the faults of a document of which nothing more is asked."""
+    return []
+
+
 def strict_json_object(
-    body: str | bytes | None, *, most_bytes: int = MAXIMUM_BODY_BYTES
+    body: str | bytes | None,
+    *,
+    most_bytes: int = MAXIMUM_BODY_BYTES,
+    also: Callable[[Mapping[str, object]], Sequence[Fault]] = no_more_faults,
 ) -> dict[str, object]:
     """Parse a JSON object as RFC 8259 has it, without Python's extras.
 
     NaN, Infinity, duplicate names, bodies that are not UTF-8 and endless nesting are refused.
 
+    Args:
+        body: The text.
+        most_bytes: How long it may be, in UTF-8.
+        also: Returns what else is wrong with an object of which some names are given more than
+            once or are no text, so that all is told together.
+
     Raises:
         BodyTooLargeError: It has more than ``most_bytes``.
-        InvalidApplicationError: With one fault that says what is wrong; no value is repeated.
+        InvalidApplicationError: With the faults of the body; no value is repeated.
     """
     if not body:
         _refuse("a JSON object is expected; the body is empty")
+    members = _Members()
     try:
         encoded = body.encode() if isinstance(body, str) else body
         if len(encoded) > most_bytes:
@@ -127,7 +159,7 @@ def strict_json_object(
                 [Fault(WHOLE_BODY, f"the body is larger than {most_bytes} bytes")]
             )
         text = encoded.decode()
-        document = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+        document = json.loads(text, object_pairs_hook=members, parse_constant=_constant)
     except UnicodeError:
         _refuse("the body is not UTF-8")
     except RecursionError:
@@ -138,16 +170,42 @@ def strict_json_object(
         _refuse("the body holds a number that is too long")
     if not isinstance(document, dict):
         _refuse("a JSON object is expected")
+    if members.faults:
+        others = [fault for fault in also(document) if fault.path not in members.faults]
+        raise InvalidApplicationError([*members.faults.values(), *others])
     return document
 
 
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidApplicationError([Fault(repeatable_name(twice), "is given more than once")])
-    return document
+class _Members:
+    """Makes dicts of the members of objects and keeps the faults of their names, by path."""
+
+    def __init__(self) -> None:
+        self.faults: dict[str, Fault] = {}
+
+    def __call__(self, pairs: list[tuple[str, object]]) -> dict[str, object]:
+        document = dict(pairs)
+        if len(document) != len(pairs):
+            for name, times in Counter(name for name, _ in pairs).items():
+                if times > 1:
+                    self._note(name, "is given more than once")
+        for name in [name for name in document if not (name.isascii() or _is_unicode(name))]:
+            # pydantic would say so too, and of the other members nothing.
+            del document[name]
+            self._note(name, "must be text")
+        return document
+
+    def _note(self, name: str, message: str) -> None:
+        path = repeatable_name(name)
+        self.faults[path] = Fault(path, message)
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it is free of lone surrogates, which JSON can spell and UTF-8 can't."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _constant(name: str) -> NoReturn:
@@ -168,8 +226,14 @@ def repeatable_name(name: str) -> str:
 def _request_schema(product: CreditProduct) -> type[BaseModel]:
     """Return the pydantic model of a request body: every field required, no other allowed."""
     # create_model takes field definitions as keyword arguments that no static type can know.
-    fields: dict[str, Any] = {"application_id": _identifier(APPLICATION_ID_PATTERN)}
-    fields |= {key.name: _key(key) for key in product.entity_keys}
+    fields: dict[str, Any] = {
+        "application_id": _described(_identifier(APPLICATION_ID_PATTERN), APPLICATION_ID_MEANING)
+    }
+    fields |= {
+        key.name: _described(_key(key), entity.description)
+        for entity in product.entities
+        for key in entity.keys
+    }
     fields |= {feature.name: _field(feature) for feature in product.request_features}
     return create_model(
         f"{product.name}_application",
@@ -178,9 +242,21 @@ def _request_schema(product: CreditProduct) -> type[BaseModel]:
     )
 
 
+def _whole(value: object) -> object:
+    """Return 36.0 as 36: to JSON, and to its schemas, they are the same number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE_NUMBER = BeforeValidator(_whole)
+
+
+def _described(field: Any, description: str) -> Any:
+    return Annotated[field, Field(description=description)]
+
+
 def _key(key: EntityKey) -> Any:
     if key.dtype is KeyType.INTEGER:
-        return Annotated[int, Field(ge=0, lt=LARGEST_EXACT_INTEGER)]
+        return Annotated[int, Field(ge=0, lt=LARGEST_EXACT_INTEGER), WHOLE_NUMBER]
     return _identifier(key.pattern)
 
 
@@ -193,7 +269,8 @@ def _field(feature: Feature) -> Any:
     if feature.dtype is DType.CATEGORY:
         base = Literal[feature.categories]
     else:
-        number = int if feature.dtype is DType.INTEGER else float
-        base = Annotated[number, Field(ge=feature.minimum, le=feature.maximum)]
+        limits = Field(ge=feature.minimum, le=feature.maximum)
+        whole = feature.dtype is DType.INTEGER
+        base = Annotated[int, limits, WHOLE_NUMBER] if whole else Annotated[float, limits]
     description = feature.description + (f" ({feature.unit})" if feature.unit else "")
-    return Annotated[base | None if feature.nullable else base, Field(description=description)]
+    return _described(base | None if feature.nullable else base, description)

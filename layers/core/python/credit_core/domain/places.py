@@ -28,6 +28,11 @@ def pushed_prefix(product: CreditProduct, view: FeatureView) -> str:
     return f"{product.view_prefix(view)}{PUSHED_FOLDER}/"
 
 
+def receipts_prefix(product: str) -> str:
+    """Return the key prefix of a product's records in the archive of receipts."""
+    return f"receipts/{product}/"
+
+
 def watermark_partition(product: str) -> str:
     """Return the partition key of a product's watermark in the registry.
 

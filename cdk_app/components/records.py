@@ -1,0 +1,63 @@
+"""The function that reads decisions and adds reviews and outcomes beside them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from constructs import Construct
+
+from cdk_app.components.api_routes import RECORDS
+from cdk_app.components.service_function import ServiceFunction
+from credit_core.settings import RecordsSettings
+
+if TYPE_CHECKING:
+    from cdk_app.components.layers import Layers
+    from cdk_app.components.storage import Storage
+    from cdk_app.stages import Stage
+    from credit_core.domain.product import CreditProduct
+
+
+class Records(Construct):
+    """It reads features of nobody, and of the registry what concerns its product's models."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        stage: Stage,
+        product: CreditProduct,
+        storage: Storage,
+        layers: Layers,
+        token_url: str,
+    ) -> None:
+        super().__init__(scope, id_)
+        decisions, registry = storage.tables.decisions, storage.tables.registry
+        models = storage.buckets.models
+        records = ServiceFunction(
+            self,
+            "Records",
+            name=RECORDS,
+            description="Reads decisions, records reviews and outcomes",
+            stage=stage,
+            size=stage.records,
+            settings=RecordsSettings(
+                product=product.name,
+                decisions_table=decisions.table_name,
+                registry_table=registry.table_name,
+                models_bucket=models.bucket_name,
+                token_url=token_url,
+            ),
+            layers=layers,
+            key=storage.key,
+        )
+        may = records.role
+        # A transaction needs what its writes need: one puts, one updates.
+        may.allow(
+            *("dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"),
+            on=[decisions.table_arn],
+        )
+        may.allow_items("dynamodb:GetItem", table=registry, partition=product.name)
+        may.allow_objects("s3:GetObject", bucket=models, prefix=f"{product.name}/")
+        may.allow_key(storage.key, through=("dynamodb", "s3"))
+        self.function = records.function

@@ -1,0 +1,195 @@
+"""The decisions table behind reviews and outcomes: records lie beside the decision, in order.
+
+Each addition is one transaction with the decision's item, whose ``revision`` and ``added`` (the
+number of additions so far) are its condition. So additions are in one order, a decision that was
+reviewed is not superseded, and nothing is added to what the caller did not see.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, Any
+
+from credit_core.adapters.clients import AWS_ERRORS, error_code
+from credit_core.domain.application_records import (
+    DECISION,
+    OUTCOME,
+    REVIEW,
+    SUPERSEDED,
+    ApplicationRecords,
+    Record,
+)
+from credit_core.errors import DamagedReceiptError, StoreUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import PutTypeDef, UpdateTypeDef
+
+LOST_RACES = frozenset(
+    {
+        "ConditionalCheckFailed",
+        "ProvisionedThroughputExceeded",
+        "ThrottlingError",
+        "TransactionConflict",
+    }
+)
+"""Why DynamoDB cancels a transaction that may be tried again, after another look.
+
+Source: Amazon DynamoDB API Reference, TransactWriteItems.
+"""
+
+WAIT_SECONDS = 0.02
+MOMENTS = {
+    DECISION: "decided_at",
+    SUPERSEDED: "decided_at",
+    REVIEW: "reviewed_at",
+    OUTCOME: "reported_at",
+}
+"""The attribute that says when a record was made, by what the record's name begins with."""
+
+READ = ("record", "outcome", "response", "revision", "added", "number", *set(MOMENTS.values()))
+NAMES = {f"#{name}": name for name in READ}
+"""The attributes that are read. A decision's model input and terms stay where they are."""
+
+
+class DynamoApplicationRecords:
+    """The records of one product's applications.
+
+    Args:
+        dynamodb: Client for the decisions table.
+        product: Name of the product.
+        table: The decisions table.
+    """
+
+    def __init__(self, dynamodb: DynamoDBClient, *, product: str, table: str) -> None:
+        self._dynamodb = dynamodb
+        self._product = product
+        self._table = table
+
+    def read(self, application_id: str) -> ApplicationRecords | None:
+        """Return all that is recorded of an application, or None where nothing was decided.
+
+        Raises:
+            DamagedReceiptError: A record cannot be read.
+            StoreUnavailableError: The store did not answer.
+        """
+        pages = self._dynamodb.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="application_id = :id",
+            ExpressionAttributeValues={":id": {"S": application_id}},
+            ProjectionExpression=", ".join(NAMES),
+            ExpressionAttributeNames=NAMES,
+            ConsistentRead=True,
+        )
+        try:
+            items = {item["record"]["S"]: item for page in pages for item in page["Items"]}
+        except AWS_ERRORS as error:
+            raise StoreUnavailableError(
+                f"the decisions did not answer: {error_code(error)}"
+            ) from None
+        if DECISION not in items:
+            return None
+        try:
+            return _records(application_id, items)
+        except (KeyError, ValueError) as error:
+            raise DamagedReceiptError(f"a record misses {error}") from None
+
+    def add(self, record: Record, *, to: ApplicationRecords) -> bool:
+        """Add a review or an outcome, unless anything was changed since ``to`` was read.
+
+        Return whether it was added.
+
+        Raises:
+            StoreUnavailableError: It is not known to be added.
+        """
+        try:
+            self._dynamodb.transact_write_items(
+                TransactItems=[{"Put": self._put(record, to)}, {"Update": self._update(record, to)}]
+            )
+        except self._dynamodb.exceptions.TransactionCanceledException as error:
+            reasons = {reason.get("Code") for reason in error.response["CancellationReasons"]}
+            if not reasons - {"None"} <= LOST_RACES:
+                raise StoreUnavailableError(
+                    f"{record.name} was not added: {sorted(map(str, reasons))}"
+                ) from None
+            time.sleep(WAIT_SECONDS * (1 + random.random()))  # noqa: S311 (jitter, no secret)
+            return False
+        except AWS_ERRORS as error:
+            raise StoreUnavailableError(
+                f"{record.name} is not known to be added: {error_code(error)}"
+            ) from None
+        return True
+
+    def _put(self, record: Record, to: ApplicationRecords) -> PutTypeDef:
+        return {
+            "TableName": self._table,
+            "Item": {
+                "application_id": {"S": to.application_id},
+                "record": {"S": record.name},
+                "product": {"S": self._product},
+                "outcome": {"S": record.outcome},
+                _moment(record.name): {"S": record.at},
+                "number": {"N": _next(to)},
+                "response": {"S": record.document},
+            },
+            "ConditionExpression": "attribute_not_exists(application_id)",
+        }
+
+    def _update(self, record: Record, to: ApplicationRecords) -> UpdateTypeDef:
+        unchanged = "#added = :added" if to.added else "attribute_not_exists(#added)"
+        names = {"#revision": "revision", "#added": "added"}
+        values = {":revision": {"N": str(to.revision)}, ":next": {"N": _next(to)}}
+        if to.added:
+            values[":added"] = {"N": str(to.added)}
+        change = "SET #added = :next"
+        if record.name.startswith(REVIEW):
+            change += ", reviewed_at = if_not_exists(reviewed_at, :at)"
+            values[":at"] = {"S": record.at}
+        return {
+            "TableName": self._table,
+            "Key": {"application_id": {"S": to.application_id}, "record": {"S": DECISION}},
+            "UpdateExpression": change,
+            "ConditionExpression": f"#revision = :revision AND {unchanged}",
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": values,
+        }
+
+
+def _next(to: ApplicationRecords) -> str:
+    return str(len(to.reviews) + len(to.outcomes) + 1)
+
+
+def _records(application_id: str, items: Mapping[str, Mapping[str, Any]]) -> ApplicationRecords:
+    decision = items[DECISION]
+
+    def beginning_with(prefix: str) -> tuple[Record, ...]:
+        found = [item for name, item in items.items() if name.startswith(prefix)]
+        return tuple(map(_record, sorted(found, key=_place)))
+
+    return ApplicationRecords(
+        application_id,
+        _record(decision),
+        revision=int(decision["revision"]["N"]),
+        added=int(decision.get("added", {"N": "0"})["N"]),
+        superseded=beginning_with(SUPERSEDED),
+        reviews=beginning_with(REVIEW),
+        outcomes=beginning_with(OUTCOME),
+    )
+
+
+def _place(item: Mapping[str, Any]) -> int:
+    """Return an item's place among its kind: a decision's revision, an addition's number."""
+    return int(item["revision" if "revision" in item else "number"]["N"])
+
+
+def _record(item: Mapping[str, Any]) -> Record:
+    name = item["record"]["S"]
+    at = item[_moment(name)]["S"]
+    return Record(name, item["outcome"]["S"], at, item["response"]["S"])
+
+
+def _moment(name: str) -> str:
+    return next(moment for prefix, moment in MOMENTS.items() if name.startswith(prefix))

@@ -1,0 +1,89 @@
+"""What became of a loan, as its servicing reports it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from credit_core.domain.application import APPLICATION_ID_PATTERN
+from credit_core.domain.strict_body import StrictBody, read_body
+
+BEHIND_UTC, AHEAD_OF_UTC = timedelta(hours=12), timedelta(hours=14)
+"""How far the world's calendars lie from UTC's; a date carries no time zone."""
+
+
+class LoanOutcome(StrEnum):
+    """What became of a loan."""
+
+    REPAID = "repaid"
+    DEFAULTED = "defaulted"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeReport:
+    """What became of an application's loan, and on which day."""
+
+    application_id: str
+    outcome: LoanOutcome
+    day: date
+
+    def as_document(self) -> dict[str, object]:
+        """Return the report as it was sent."""
+        return {
+            "application_id": self.application_id,
+            "outcome": self.outcome,
+            "date": self.day.isoformat(),
+        }
+
+
+def _is_date(text: str) -> str:
+    date.fromisoformat(text)
+    return text
+
+
+class OutcomeBody(StrictBody):
+    """The body of a report."""
+
+    application_id: Annotated[str, Field(pattern=rf"^(?:{APPLICATION_ID_PATTERN})$")]
+    outcome: Literal["repaid", "defaulted", "withdrawn"]
+    date: Annotated[
+        str,
+        Field(
+            pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+            description="The day on which it was repaid, defaulted or withdrawn",
+            json_schema_extra={"format": "date"},
+        ),
+        AfterValidator(_is_date),
+    ]
+
+
+def read_outcome_report(body: str | bytes | None) -> OutcomeReport:
+    """Return the report in a request body.
+
+    Raises:
+        InvalidApplicationError: With every fault of the body, each with its path.
+    """
+    given = read_body(OutcomeBody, body)
+    return OutcomeReport(
+        given.application_id, LoanOutcome(given.outcome), date.fromisoformat(given.date)
+    )
+
+
+def date_fault(day: date, *, decided_at: datetime, as_of: datetime) -> str | None:
+    """Return what is wrong with the day of an outcome, or None.
+
+    Args:
+        day: A day of the lender's calendar, wherever the lender is.
+        decided_at: When the application was decided.
+        as_of: Now.
+    """
+    if day < (decided_at - BEHIND_UTC).date():
+        return "is before the decision"
+    if day > (as_of + AHEAD_OF_UTC).date():
+        return "is in the future"
+    return None

@@ -1,0 +1,78 @@
+"""Bodies of a fixed form: strict JSON in, a typed value or every fault with its path out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from credit_core.domain.application import (
+    MESSAGES,
+    WHOLE_BODY,
+    no_more_faults,
+    repeatable_name,
+    strict_json_object,
+)
+from credit_core.errors import Fault, InvalidApplicationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pydantic_core import ErrorDetails
+
+WORDS = MESSAGES | {
+    "extra_forbidden": "is not a field of this request",
+    "list_type": "must be a list",
+    "string_too_short": "must have at least {min_length} character(s)",
+    "string_too_long": "must have at most {max_length} characters",
+    "too_long": "must list at most {max_length}",
+    "value_error": "must be a date of the calendar, YYYY-MM-DD",
+}
+
+
+class StrictBody(BaseModel):
+    """A body whose fields are stated, of their very type, and no others."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+def read_body[M: StrictBody](
+    model: type[M],
+    body: str | bytes | None,
+    *,
+    between: Callable[[Mapping[str, object]], list[Fault]] = no_more_faults,
+) -> M:
+    """Return a request body as its model.
+
+    Args:
+        model: What is expected.
+        body: The request body, JSON.
+        between: Returns the faults that only several fields together make.
+
+    Raises:
+        BodyTooLargeError: It is longer than any request.
+        InvalidApplicationError: With every fault of the body, each with its path.
+    """
+
+    def faults_of(document: Mapping[str, object]) -> list[Fault]:
+        found = between(document)
+        try:
+            model.model_validate(document)
+        except ValidationError as error:
+            details = error.errors(include_url=False, include_input=False)
+            found = [_fault(detail) for detail in details] + found
+        return found
+
+    document = strict_json_object(body, also=faults_of)
+    faults = faults_of(document)
+    if faults:
+        raise InvalidApplicationError(faults)
+    return model.model_validate(document)
+
+
+def _fault(detail: ErrorDetails) -> Fault:
+    path = ".".join(
+        str(part) if isinstance(part, int) else repeatable_name(part) for part in detail["loc"]
+    )
+    message = WORDS.get(detail["type"], "is not valid").format(**detail.get("ctx", {}))
+    return Fault(path or WHOLE_BODY, message)
