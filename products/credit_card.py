@@ -12,6 +12,7 @@ from datetime import timedelta
 from credit_core.domain.product import (
     REFER,
     AdverseActionReason,
+    Change,
     CreditProduct,
     DerivedFeature,
     DType,
@@ -19,6 +20,7 @@ from credit_core.domain.product import (
     EntityKey,
     Feature,
     FeatureView,
+    Influence,
     KeyType,
     Label,
     Policy,
@@ -176,6 +178,7 @@ PRODUCT = CreditProduct(
             minimum=1_000,
             maximum=10_000_000,
             adverse_action=LIMIT,
+            influence=Influence(change=Change.LOWER, step=10_000),
         ),
     ),
     derived_features=DERIVED_FEATURES,

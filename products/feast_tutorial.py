@@ -14,6 +14,7 @@ from datetime import timedelta
 from credit_core.domain.product import (
     REFER,
     AdverseActionReason,
+    Change,
     CreditProduct,
     Defaults,
     DerivedFeature,
@@ -22,6 +23,7 @@ from credit_core.domain.product import (
     EntityKey,
     Feature,
     FeatureView,
+    Influence,
     KeyType,
     Label,
     Policy,
@@ -93,6 +95,7 @@ def _dollars(
     *,
     maximum: float = 10_000_000,
     risk: RiskDirection | None = None,
+    influence: Influence | None = None,
 ) -> Feature:
     return Feature(
         name=name,
@@ -103,6 +106,7 @@ def _dollars(
         maximum=maximum,
         adverse_action=reason,
         risk=risk,
+        influence=influence,
     )
 
 
@@ -185,7 +189,12 @@ REQUEST_FEATURES = (
         ),
     ),
     _dollars(
-        "loan_amnt", "Amount asked for", AMOUNT, maximum=100_000, risk=RiskDirection.INCREASING
+        "loan_amnt",
+        "Amount asked for",
+        AMOUNT,
+        maximum=100_000,
+        risk=RiskDirection.INCREASING,
+        influence=Influence(change=Change.LOWER, step=100),
     ),
 )
 

@@ -164,7 +164,7 @@ class Judge:
             fault: What forbids to ask the model, if anything does.
             lap: Takes the names of stages as they end.
         """
-        applying, unchecked = self._check_rules(row, assumed)
+        applying, unchecked = self.check_rules(row, assumed)
         assessment: Assessment | None = None
         reasons: tuple[Reason, ...] = ()
         if model is not None and fault is None:
@@ -227,7 +227,7 @@ class Judge:
             reasons,
         )
 
-    def _check_rules(
+    def check_rules(
         self, row: NDArray[np.float64], assumed: Collection[str]
     ) -> tuple[list[Rule], list[Rule]]:
         """Return the rules that apply, and those that can't be checked and don't let it pass."""

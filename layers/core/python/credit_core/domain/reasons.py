@@ -103,7 +103,7 @@ def adverse_action_reasons(
     most: int,
     assumed: Collection[str] = (),
 ) -> tuple[Reason, ...]:
-    """Return at most ``most`` reasons, the strongest first, each of another code.
+    """Return at most ``most`` reasons, the strongest first, each of another code and text.
 
     Only features that raised the risk count. Where two features share a reason, the stronger
     one stands for it. A value that was not known, or assumed in place of one that was not, is not
@@ -124,7 +124,8 @@ def adverse_action_reasons(
             break
         given = inputs[index]
         code, text = stated(given, float(applicant[index]), assumed=assumed)
-        if code not in reasons:
+        # Two codes may say the same of what is not known; an applicant is told it once.
+        if code not in reasons and text not in {reason.text for reason in reasons.values()}:
             reasons[code] = Reason(
                 code,
                 text,
