@@ -41,6 +41,7 @@ class ScoringAlarms(Construct):
         api: ScoringApi,
         scorer: Scorer,
         others: Mapping[str, lambda_.IFunction],
+        product: CreditProduct,
     ) -> None:
         super().__init__(scope, id_)
         budget, patience = stage.latency_budget_ms, stage.patience
@@ -106,6 +107,15 @@ class ScoringAlarms(Construct):
             metric="ProvisionedConcurrencySpilloverInvocations",
             dimensions=live,
             patience=patience,
+        )
+        pager.page(
+            "ModelLoadFailure",
+            description="A promoted champion could not be fetched, verified or loaded; the one "
+            "before it goes on deciding, or everybody is referred. The scorer's log says why: "
+            "promote the earlier one again.",
+            namespace=NAMESPACE,
+            metric=Metric.MODEL_LOAD_FAILURE,
+            dimensions=dimensions(stage=stage.name, product=product.name),
         )
         for name, function in others.items():
             pager.page(

@@ -65,6 +65,7 @@ class OperationsStack(Stack):
             api=api,
             scorer=scorer,
             others={"Records": records.function, "Batch": batch.function},
+            product=product,
         )
         WorkflowAlarms(self, "Workflows", pager=pager, workflows=workflows)
         TriggerAlarms(self, "Triggers", pager=pager, dead_letters=upload_dead_letters)

@@ -9,29 +9,24 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
-
 from credit_core.adapters.aws_scorer import AwsScorer
+from credit_core.adapters.decision_log import DecisionLog
 from credit_core.adapters.http_problem import problem_document, problem_response
 from credit_core.adapters.http_proxy import ProxyRequest, json_response
 from credit_core.adapters.stopwatch import Stopwatch
 from credit_core.domain.batch_body import applications_in
-from credit_core.domain.metrics import NAMESPACE, dimensions
 from credit_core.domain.product import load_product
-from credit_core.errors import CreditScoringError
+from credit_core.errors import loggable
 from credit_core.settings import BatchSettings
 from credit_core.use_cases.batch import ScoreBatch
-from credit_core.use_cases.score import Answer, fault_location
+from credit_core.use_cases.score import Answer
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 settings = BatchSettings.from_environment()
 product = load_product(settings.product)
-logger = Logger(service="batch", log_uncaught_exceptions=False)
-metrics = Metrics(namespace=NAMESPACE)
-metrics.set_default_dimensions(**dimensions(stage=settings.stage, product=product.name))
+log = DecisionLog(service="batch", stage=settings.stage, product=product.name)
 
 
 @cache
@@ -65,10 +60,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, object]:
     except Exception as error:  # noqa: BLE001 (the client gets a problem document, never a trace)
         response = problem_response(error, request_id=request.request_id)
         about = {"request_id": request.request_id, "status": response["statusCode"]}
-        logger.warning("refused", extra={**about, "reason": reason_of(error)})
+        log.refused(error, about=about)
         return response
     finally:
-        report_failed_loads()
+        log.failed_loads(scorer().failed_loads)
     results = ",".join(result_text(answer, request.request_id) for answer in answers)
     record(answers, timer, request.request_id)
     return json_response(f'{{"results":[{results}]}}')
@@ -85,32 +80,14 @@ def result_text(answer: Answer | Exception, request_id: str) -> str:
 def record(answers: list[Answer | Exception], timer: Stopwatch, request_id: str) -> None:
     """Log what came of a batch, and count it; ids, names and durations only."""
     made = Counter(answer.outcome for answer in answers if isinstance(answer, Answer))
-    failed = Counter(reason_of(answer) for answer in answers if isinstance(answer, Exception))
-    logger.info(
-        "decided",
-        extra={
+    failed = Counter(loggable(answer) for answer in answers if isinstance(answer, Exception))
+    log.decided(
+        made,
+        about={
             "request_id": request_id,
             "applications": len(answers),
-            "outcomes": made,
             "failed": failed,
             "total_ms": timer.total_ms(),
         },
+        stages_ms={},
     )
-    for outcome, count in made.items():
-        metrics.add_metric(f"Outcome{outcome.title()}", MetricUnit.Count, count)
-    if made:
-        metrics.flush_metrics()
-
-
-def report_failed_loads() -> None:
-    """Say which champions could not be loaded; the one in memory goes on serving."""
-    failed_loads = scorer().failed_loads
-    while failed_loads:
-        logger.error("model load failed", extra={"reason": reason_of(failed_loads.popleft())})
-        metrics.add_metric("ModelLoadFailure", MetricUnit.Count, 1)
-        metrics.flush_metrics()
-
-
-def reason_of(error: Exception) -> str:
-    """Return what may be logged of an error."""
-    return str(error) if isinstance(error, CreditScoringError) else fault_location(error)

@@ -24,11 +24,10 @@ from credit_core.domain.model_card import model_card
 from credit_core.domain.openapi import OPENAPI_PATH, PAGE_PATH
 from credit_core.domain.product import load_product
 from credit_core.domain.review import ReviewReader
-from credit_core.errors import CreditScoringError
+from credit_core.errors import loggable
 from credit_core.settings import RecordsSettings
 from credit_core.use_cases.explain import ExplainDecision
 from credit_core.use_cases.records import Recorded, records_of, report_outcome, review_decision
-from credit_core.use_cases.score import fault_location
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -125,9 +124,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, object]:
         response = ROUTES[request.route](request)
     except Exception as error:  # noqa: BLE001 (the client gets a problem document, never a trace)
         response = problem_response(error, request_id=request.request_id)
-        about["reason"] = (
-            str(error) if isinstance(error, CreditScoringError) else fault_location(error)
-        )
+        about["reason"] = loggable(error)
     logger.info("answered", extra={**about, "status": response["statusCode"]})
     return response
 

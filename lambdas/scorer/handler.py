@@ -8,29 +8,24 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
-
 from credit_core.adapters.aws_scorer import AwsScorer
+from credit_core.adapters.decision_log import DecisionLog
 from credit_core.adapters.http_problem import problem_response
 from credit_core.adapters.http_proxy import ProxyRequest, json_response
 from credit_core.adapters.stopwatch import Stopwatch
-from credit_core.domain.metrics import NAMESPACE, dimensions
 from credit_core.domain.product import load_product
-from credit_core.errors import CreditScoringError
 from credit_core.settings import ScorerSettings
-from credit_core.use_cases.score import Answer, fault_location
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from credit_core.use_cases.score import Answer
 
 HEALTH = ("GET", "/v1/health")
 
 settings = ScorerSettings.from_environment()
 product = load_product(settings.product)
-logger = Logger(service="scorer", log_uncaught_exceptions=False)
-metrics = Metrics(namespace=NAMESPACE)
-metrics.set_default_dimensions(**dimensions(stage=settings.stage, product=product.name))
+log = DecisionLog(service="scorer", stage=settings.stage, product=product.name)
 
 
 @cache
@@ -49,16 +44,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, object]:
     timer = Stopwatch(deadline_ms=settings.deadline_ms)
     request = ProxyRequest.of(event, context)
     try:
-        report_failed_loads()
+        log.failed_loads(scorer().failed_loads)
         if request.route == HEALTH:
             return health(timer)
         answer = scorer().score(request.body(), as_of=datetime.now(UTC), timer=timer)
         record(answer, timer, request.request_id)
     except Exception as error:  # noqa: BLE001 (the client gets a problem document, never a trace)
         response = problem_response(error, request_id=request.request_id)
-        logger.warning(
-            "refused", extra={"status": response["statusCode"], "reason": reason_of(error)}
-        )
+        about = {"request_id": request.request_id, "status": response["statusCode"]}
+        log.refused(error, about=about)
         return response
     headers = {
         "Server-Timing": timer.server_timing(),
@@ -84,40 +78,18 @@ def health(timer: Stopwatch) -> dict[str, object]:
 
 
 def record(answer: Answer, timer: Stopwatch, request_id: str) -> None:
-    """Log the decision and its stages; ids, names and durations only."""
+    """Log the decision and its stages."""
     decision = answer.decision
     cause = decision.judgement.cause if decision else None
-    stages = timer.stages_ms()
-    logger.info(
-        "decided",
-        extra={
+    log.decided(
+        {answer.outcome: 1},
+        about={
             "request_id": request_id,
             "outcome": answer.outcome,
             "replayed": answer.replayed,
             "application_id": decision.application_id if decision else None,
             "cause": cause.code if cause else None,
             "model": decision.model.version if decision and decision.model else None,
-            "stage_ms": stages,
         },
+        stages_ms=timer.stages_ms(),
     )
-    for stage, milliseconds in stages.items():
-        metrics.add_metric(f"Stage{stage.title()}", MetricUnit.Milliseconds, milliseconds)
-    metrics.add_metric(f"Outcome{answer.outcome.title()}", MetricUnit.Count, 1)
-    metrics.flush_metrics()
-
-
-def report_failed_loads() -> None:
-    """Say which champions could not be loaded; the one in memory goes on serving.
-
-    The thread that loads only notes them: the collector of metrics is for one thread.
-    """
-    failed_loads = scorer().failed_loads
-    while failed_loads:
-        logger.error("model load failed", extra={"reason": reason_of(failed_loads.popleft())})
-        metrics.add_metric("ModelLoadFailure", MetricUnit.Count, 1)
-        metrics.flush_metrics()
-
-
-def reason_of(error: Exception) -> str:
-    """Return what may be logged of an error."""
-    return str(error) if isinstance(error, CreditScoringError) else fault_location(error)

@@ -119,6 +119,15 @@ def test_a_failing_function_of_the_api_pages(deployment: Deployment, name: str) 
     assert dimensions_of(deployment, alarm) == {"FunctionName": function}
 
 
+def test_a_champion_that_cannot_be_loaded_pages(deployment: Deployment) -> None:
+    alarm = properties(deployment.at("operations/Pager/ModelLoadFailure", ALARM))
+
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("CreditDecisions", "ModelLoadFailure")
+    assert alarm["Threshold"] == 0
+    expected = {"Stage": deployment.stage.name, "Product": "personal_loan"}
+    assert dimensions_of(deployment, alarm) == expected
+
+
 def test_the_promised_latency_is_that_of_a_decision(deployment: Deployment) -> None:
     found = dimensions_of(deployment, properties(deployment.at(API_LATENCY, ALARM)))
 

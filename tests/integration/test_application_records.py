@@ -153,8 +153,7 @@ def test_a_review_marks_the_decision_and_changes_nothing_else_of_it(
     add(store, a_record(at="2026-11-21T12:00:00.000Z"))
     add(store, a_record("review/review-2", at="2026-11-22T12:00:00.000Z"))
 
-    marks = {"reviewed_at": {"S": "2026-11-21T12:00:00.000Z"}, "added": {"N": "2"}}
-    assert item(dynamodb) == before | marks
+    assert item(dynamodb) == before | {"added": {"N": "2"}}
     assert item(dynamodb, "review/review-1") == {
         "application_id": {"S": "application-1"},
         "record": {"S": "review/review-1"},
@@ -166,14 +165,13 @@ def test_a_review_marks_the_decision_and_changes_nothing_else_of_it(
     }
 
 
-def test_an_outcome_does_not_count_as_a_review(
+def test_an_outcome_is_dated_when_it_was_reported(
     store: DynamoApplicationRecords, dynamodb: DynamoDBClient
 ) -> None:
     decide(dynamodb)
 
     add(store, a_record("outcome/withdrawn"))
 
-    assert "reviewed_at" not in item(dynamodb)
     assert item(dynamodb, "outcome/withdrawn")["reported_at"]["S"] == "2026-11-21T12:00:00.000Z"
 
 

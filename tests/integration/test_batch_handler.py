@@ -141,7 +141,8 @@ def test_logs_and_metrics_hold_no_value_of_an_applicant(
     judge(body='{"canary-name": "canary-value"}')
 
     written = "".join([*capsys.readouterr(), *(str(vars(record)) for record in caplog.records)])
-    assert [record.message for record in caplog.records] == ["decided", "refused"]
+    assert [record.message for record in caplog.records] == ["refused"]
+    assert '"message":"decided"' in written
     assert "OutcomeRefer" in written
     assert "canary" not in written
     assert "61234" not in written

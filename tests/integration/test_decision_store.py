@@ -311,7 +311,7 @@ def test_what_dynamodb_refuses_for_good_is_not_asked_again(tables: Tables) -> No
         ("SET revision = :value", {"S": "1"}),
         ("SET revision = :value", {"N": "1.5"}),
         ("SET retryable = :value", {"S": "true"}),
-        ("SET reviewed_at = :value", {"BOOL": True}),
+        ("SET added = :value", {"BOOL": True}),
     ],
 )
 def test_a_damaged_receipt_is_never_taken_for_absent(
@@ -371,14 +371,14 @@ def test_who_comes_second_is_told_the_receipt_that_superseded(tables: Tables) ->
     assert set(tables.records()) == {"decision", "superseded/0001"}
 
 
-def test_a_reviewed_receipt_is_not_superseded(tables: Tables) -> None:
+def test_a_receipt_with_something_added_is_not_superseded(tables: Tables) -> None:
     first = a_receipt("first")
     tables.store.write(first, timer=within())
-    tables.change("SET reviewed_at = :value", {"S": "2026-11-20T13:00:00.000Z"})
+    tables.change("SET added = :value", {"N": "1"})
 
     found = tables.store.supersede(a_receipt("second", revision=2), first, timer=within())
 
-    assert found == replace(first, reviewed_at="2026-11-20T13:00:00.000Z")
+    assert found == replace(first, added=1)
     assert set(tables.records()) == {"decision"}
 
 

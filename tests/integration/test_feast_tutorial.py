@@ -28,8 +28,8 @@ from credit_core.adapters.onnx_model import OnnxModel
 from credit_core.adapters.query_results import read_query_result
 from credit_core.adapters.rejected_rows import S3RejectedRows
 from credit_core.domain.decision import FeatureStatus
-from credit_core.domain.judgement import ReferralCause
 from credit_core.domain.feature_matrix import feature_matrix
+from credit_core.domain.judgement import ReferralCause
 from credit_core.domain.lake_tables import lake_tables
 from credit_core.domain.point_in_time import (
     training_set_columns,

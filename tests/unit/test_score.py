@@ -291,11 +291,11 @@ def test_a_referral_by_a_passing_fault_is_superseded_by_the_same_application() -
     assert scorer() == second
 
 
-def test_a_referral_that_a_person_reviewed_is_not_superseded() -> None:
+def test_a_referral_with_a_review_or_an_outcome_is_not_superseded() -> None:
     scorer = a_scorer(with_model=False)
     first = scorer()
-    reviewed = dataclasses.replace(scorer.store.receipts["application-1"], reviewed_at="now")
-    scorer.store.receipts["application-1"] = reviewed
+    added = dataclasses.replace(scorer.store.receipts["application-1"], added=1)
+    scorer.store.receipts["application-1"] = added
 
     assert scorer() == first
     assert scorer.store.superseded == []

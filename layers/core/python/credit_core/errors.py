@@ -25,7 +25,9 @@ Names end in ``Error``; messages carry measured values, never an applicant's; HT
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -131,3 +133,15 @@ class TrainingDataError(CreditScoringError):
 
 class RolloutConflictError(CreditScoringError):
     """Somebody else moved the rollout pointer since it was read."""
+
+
+def loggable(error: Exception) -> str:
+    """Return what a log may hold of an error: the message of ours, the place of any other."""
+    return str(error) if isinstance(error, CreditScoringError) else fault_location(error)
+
+
+def fault_location(error: Exception) -> str:
+    """Return an error's type and the line that raised it; its message might hold a value."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}"

@@ -76,8 +76,8 @@ class DecisionStore(Protocol):
     def supersede(self, receipt: Receipt, earlier: Receipt, *, timer: Timer) -> Receipt | None:
         """Write a receipt in the place of an earlier, retryable one, and keep that one too.
 
-        Return the one that is there instead where somebody else superseded the earlier one, or a
-        person reviewed it.
+        Return the one that is there instead where somebody else superseded the earlier one, or
+        added a review or an outcome to it.
 
         Raises:
             DamagedReceiptError: What is there instead cannot be read.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from credit_core.adapters.clients import AWS_ERRORS, error_code
 from credit_core.domain.application_records import (
     DECISION,
+    MOMENTS,
     OUTCOME,
     REVIEW,
     SUPERSEDED,
@@ -42,14 +43,6 @@ Source: Amazon DynamoDB API Reference, TransactWriteItems.
 """
 
 WAIT_SECONDS = 0.02
-MOMENTS = {
-    DECISION: "decided_at",
-    SUPERSEDED: "decided_at",
-    REVIEW: "reviewed_at",
-    OUTCOME: "reported_at",
-}
-"""The attribute that says when a record was made, by what the record's name begins with."""
-
 READ = ("record", "outcome", "response", "revision", "added", "number", *set(MOMENTS.values()))
 NAMES = {f"#{name}": name for name in READ}
 """The attributes that are read. A decision's model input and terms stay where they are."""
@@ -107,7 +100,7 @@ class DynamoApplicationRecords:
         """
         try:
             self._dynamodb.transact_write_items(
-                TransactItems=[{"Put": self._put(record, to)}, {"Update": self._update(record, to)}]
+                TransactItems=[{"Put": self._put(record, to)}, {"Update": self._update(to)}]
             )
         except self._dynamodb.exceptions.TransactionCanceledException as error:
             reasons = {reason.get("Code") for reason in error.response["CancellationReasons"]}
@@ -138,20 +131,16 @@ class DynamoApplicationRecords:
             "ConditionExpression": "attribute_not_exists(application_id)",
         }
 
-    def _update(self, record: Record, to: ApplicationRecords) -> UpdateTypeDef:
+    def _update(self, to: ApplicationRecords) -> UpdateTypeDef:
         unchanged = "#added = :added" if to.added else "attribute_not_exists(#added)"
         names = {"#revision": "revision", "#added": "added"}
         values = {":revision": {"N": str(to.revision)}, ":next": {"N": _next(to)}}
         if to.added:
             values[":added"] = {"N": str(to.added)}
-        change = "SET #added = :next"
-        if record.name.startswith(REVIEW):
-            change += ", reviewed_at = if_not_exists(reviewed_at, :at)"
-            values[":at"] = {"S": record.at}
         return {
             "TableName": self._table,
             "Key": {"application_id": {"S": to.application_id}, "record": {"S": DECISION}},
-            "UpdateExpression": change,
+            "UpdateExpression": "SET #added = :next",
             "ConditionExpression": f"#revision = :revision AND {unchanged}",
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": values,

@@ -42,12 +42,12 @@ class _Form(NamedTuple):
     write: Callable[[Any], object]
 
 
-_TEXT = _Form("S", str, str, str)
+_INTEGER = _Form("N", str, int, str)
 _FORM_OF_TYPE = {
-    "str": _TEXT,
-    "str | None": _TEXT,
+    "str": _Form("S", str, str, str),
     "bytes": _Form("B", str, base64.b64decode, lambda value: base64.b64encode(value).decode()),
-    "int": _Form("N", str, int, str),
+    "int": _INTEGER,
+    "int | None": _INTEGER,
     "bool": _Form("BOOL", bool, bool, bool),
 }
 _FORMS = {field.name: _FORM_OF_TYPE[str(field.type)] for field in fields(Receipt)}
@@ -145,16 +145,14 @@ class DynamoDecisionStore:
     def supersede(self, receipt: Receipt, earlier: Receipt, *, timer: Timer) -> Receipt | None:
         """Write a receipt in the place of an earlier, retryable one, and keep that one too.
 
-        Return the one that is there instead where somebody else superseded the earlier one, or a
-        person reviewed it.
+        Return the one that is there instead where somebody else superseded the earlier one, or
+        added a review or an outcome to it.
 
         Raises:
             DamagedReceiptError: What is there instead cannot be read.
             StoreUnavailableError: It is not known to be written.
         """
-        put = self._put(
-            receipt, DECISION, "revision = :known AND attribute_not_exists(reviewed_at)"
-        )
+        put = self._put(receipt, DECISION, "revision = :known AND attribute_not_exists(added)")
         put["ExpressionAttributeValues"] = {":known": {"N": str(earlier.revision)}}
         record = f"superseded/{earlier.revision:04}"
         keep = self._put(earlier, record, "attribute_not_exists(application_id)")

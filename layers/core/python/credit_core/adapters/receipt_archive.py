@@ -10,8 +10,9 @@ from itertools import batched, chain
 from typing import TYPE_CHECKING, Any
 
 from credit_core.adapters.clients import AWS_ERRORS, error_code
+from credit_core.domain.application_records import MOMENTS
 from credit_core.domain.places import receipts_prefix
-from credit_core.domain.receipt_archive import DAY, MOMENTS, Days, day_of
+from credit_core.domain.receipt_archive import DAY, Days, day_of
 from credit_core.errors import StoreUnavailableError
 from credit_core.ports import FailedBatch, Kept
 

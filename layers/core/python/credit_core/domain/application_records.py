@@ -14,6 +14,14 @@ REVIEW = "review/"
 OUTCOME = "outcome/"
 """Sort keys of an application's records, or what they begin with."""
 
+MOMENTS = {
+    DECISION: "decided_at",
+    SUPERSEDED: "decided_at",
+    REVIEW: "reviewed_at",
+    OUTCOME: "reported_at",
+}
+"""The attribute that says when a record was made, by what the record's name begins with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:

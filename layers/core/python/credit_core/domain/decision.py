@@ -161,7 +161,8 @@ class Receipt:
     noticed without keeping the body's identifiers. ``model_input`` is a JSON array of G numbers in
     the order of the inputs in ``terms``, null where unknown; with them and the registered model
     whose manifest has ``manifest_sha256`` (empty where none was asked) the decision is recomputed.
-    ``reviewed_at`` is when a person first decided about it: nothing supersedes it from then on.
+    ``added`` counts the reviews and outcomes beside it, None before the first: from then on nothing
+    supersedes it.
     """
 
     application_id: str
@@ -178,4 +179,4 @@ class Receipt:
     stage_ms: str
     retryable: bool
     revision: int
-    reviewed_at: str | None = None
+    added: int | None = None

@@ -15,8 +15,14 @@ NAMESPACE = "CreditDecisions"
 class Metric(StrEnum):
     """What is measured."""
 
+    DECISIONS = "Decisions"
+    """Applications decided, those answered again included."""
+
     FEATURE_AGE = "FeatureAge"
     """Age of the newest event of a view."""
+
+    MODEL_LOAD_FAILURE = "ModelLoadFailure"
+    """Champions that could not be fetched, verified or loaded."""
 
     REJECTED_PUSHES = "RejectedPushes"
     """Pushed rows that the product definition does not allow."""

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from credit_core.domain.application_records import DECISION, OUTCOME, REVIEW, SUPERSEDED
+from credit_core.domain.application_records import DECISION, MOMENTS, SUPERSEDED
 from credit_core.domain.places import receipts_prefix
 from credit_core.errors import DamagedReceiptError
 
@@ -20,15 +20,7 @@ type Attribute = str | int | float | bool | bytes | None
 type StoredRecord = Mapping[str, Attribute]
 """An item of the decisions table, by attribute."""
 
-MOMENTS = {
-    DECISION: "decided_at",
-    SUPERSEDED: "decided_at",
-    REVIEW: "reviewed_at",
-    OUTCOME: "reported_at",
-}
-"""The attribute that says when a record was made, by what the record's name begins with."""
-
-LATER = frozenset({"reviewed_at", "added"})
+LATER = frozenset({"added"})
 """What is written into a receipt after its decision, when something is recorded beside it."""
 
 DAY = "day="

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import traceback
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,7 +29,7 @@ from credit_core.domain.online_store import (
 )
 from credit_core.domain.product import RETENTION_TTLS
 from credit_core.domain.terms import Terms
-from credit_core.errors import ApplicationConflictError, ModelUnavailableError
+from credit_core.errors import ApplicationConflictError, ModelUnavailableError, fault_location
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,12 +88,6 @@ class ScoreApplication:
             StoreUnavailableError: The receipt could not be written; no decision was made.
         """
         return self._answer(self._read_application(body), as_of=as_of, timer=timer)
-
-    def of_document(
-        self, document: Mapping[str, object], *, as_of: datetime, timer: Timer
-    ) -> Answer:
-        """Decide an application that was parsed strictly, as ``__call__`` decides its body."""
-        return self._answer(self._read_application.read(document), as_of=as_of, timer=timer)
 
     def _answer(self, application: Application, *, as_of: datetime, timer: Timer) -> Answer:
         as_of = as_of.replace(microsecond=as_of.microsecond // 1_000 * 1_000)
@@ -215,8 +207,8 @@ class ScoreApplication:
 
 
 def _is_final(receipt: Receipt) -> bool:
-    """Whether nothing supersedes it: no passing fault, or a person has decided since."""
-    return not receipt.retryable or receipt.reviewed_at is not None
+    """Whether nothing supersedes it: no passing fault, or something was added to it since."""
+    return not receipt.retryable or receipt.added is not None
 
 
 def serve_view(view: FeatureView, key: str, readout: Readout, *, as_of: datetime) -> ServedView:
@@ -251,13 +243,6 @@ def serve_row(view: FeatureView, row: FeatureRow, *, as_of: datetime) -> ServedV
 
 def _missing(view: FeatureView) -> ServedView:
     return ServedView(FeatureStatus.MISSING, features=view.substitutes(view.when_missing))
-
-
-def fault_location(error: Exception) -> str:
-    """Return an error's type and the line that raised it; its message might hold a value."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{place}"
 
 
 _json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
