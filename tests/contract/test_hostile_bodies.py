@@ -1,0 +1,56 @@
+"""The scorer's handler against 20,000 bodies: faults are named, and nothing faulty decided."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+from collections import deque
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.example_environments import EXAMPLE_ENVIRONMENTS
+from tests.hostile_bodies import a_scorer_for_everybody, attack
+
+HANDLER = Path(__file__).parents[2] / "lambdas" / "scorer" / "handler.py"
+BODIES_SENT = 20_000
+
+
+@pytest.fixture
+def handler(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The function's module, whose scorer is still to be put in place."""
+    for name, value in EXAMPLE_ENVIRONMENTS["scorer"].items():
+        monkeypatch.setenv(name, value)
+    specification = importlib.util.spec_from_file_location("attacked_scorer", HANDLER)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_no_body_makes_the_handler_fail_or_approve_what_is_faulty(
+    handler: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = a_scorer_for_everybody()
+    in_function = SimpleNamespace(score=scorer.score, failed_loads=deque())
+    monkeypatch.setattr(handler, "scorer", lambda: in_function)
+
+    def send(body: bytes) -> tuple[int, str]:
+        event = {
+            "httpMethod": "POST",
+            "body": base64.b64encode(body).decode(),
+            "isBase64Encoded": True,
+            "requestContext": {"requestId": "request-1"},
+        }
+        response = handler.handler(event, SimpleNamespace(aws_request_id="lambda-1"))
+        return response["statusCode"], response["body"]
+
+    seen = attack(send, forget=scorer.store.receipts.clear, count=BODIES_SENT)
+
+    assert seen.total() >= BODIES_SENT
+    # Both sides of the line were tried, and often.
+    assert seen["approve"] > BODIES_SENT / 50
+    assert seen["refused"] > BODIES_SENT / 4
