@@ -14,14 +14,12 @@ It prints what it measured and writes it to docs/benchmarks-decisions.md.
 from __future__ import annotations
 
 import argparse
-import base64
 import contextlib
 import http.client
 import json
 import os
 import platform
 import re
-import socket
 import statistics
 import sys
 import time
@@ -279,145 +277,27 @@ def imports_by_package(log: Path) -> dict[str, float]:
     return {name: round(milliseconds, 1) for name, milliseconds in ordered}
 
 
-def floor(world: World, running: Emulator, *, calls: int) -> dict[str, Any]:
-    """Return what the emulator takes for a decision's two calls from the leanest client there is.
-
-    Requests are made beforehand and not signed, the answers not parsed.
-    """
-    receipt = a_receipt()
-    reads, writes = [], []
-    for body in world.bodies(calls, run="floor", seed=1):
-        application = json.loads(body)
-        key = {"application_id": {"S": application["application_id"]}}
-        rows = [{"entity_key": {"S": name}} for name in world.feature_keys(application)]
-        reads.append(
-            {
-                "RequestItems": {
-                    world.settings.online_store_table: {"Keys": rows},
-                    world.settings.decisions_table: {"Keys": [key | {"record": {"S": "decision"}}]},
-                }
-            }
-        )
-        writes.append(
-            {
-                "TableName": world.settings.decisions_table,
-                "Item": receipt | key,
-                "ConditionExpression": "attribute_not_exists(application_id)",
-            }
-        )
-    before = running.cpu_seconds()
-    walls, cpus = {}, {}
-    for name, requests in (("BatchGetItem", reads), ("PutItem", writes)):
-        walls[name], cpus[name] = raw_calls(running.port, name, requests)
-    after = running.cpu_seconds()
-    return {
-        "calls": calls,
-        "receipt_bytes": len(json.dumps(receipt)),
-        "calls_ms": {name: spread(found, 1e3) for name, found in walls.items()}
-        | {"both": spread([sum(pair) for pair in zip(*walls.values(), strict=True)], 1e3)},
-        "client_cpu_ms": {name: spread(found, 1e3) for name, found in cpus.items()},
-        "emulator_cpu_ms": per_decision(before, after, calls),
-    }
-
-
-def per_decision(before: float | None, after: float | None, count: int) -> float | None:
-    """Return milliseconds of CPU a decision, None where the system does not tell."""
-    if before is None or after is None:
-        return None
-    return round((after - before) / count * 1e3, 3)
-
-
-def receipts() -> list[dict[str, Any]]:
-    """Return some receipts of decisions that a model made."""
-    dynamodb = client("dynamodb", pipeline_config())
-    found = dynamodb.scan(TableName="decisions", Limit=400)["Items"]
-    return [item for item in found if 'probability_of_default":null' not in item["response"]["S"]]
-
-
-def a_receipt() -> dict[str, Any]:
-    """Return a receipt of middling size, in DynamoDB's JSON."""
-    found = sorted(receipts(), key=lambda item: len(item["response"]["S"]))[len(receipts()) // 2]
-    return {
-        name: {"B": base64.b64encode(value["B"]).decode()} if "B" in value else value
-        for name, value in found.items()
-    }
-
-
-def raw_calls(
-    port: int, operation: str, requests: Sequence[dict[str, Any]]
-) -> tuple[list[float], list[float]]:
-    """Send requests over one connection; return the seconds, and the CPU seconds, of each."""
-    head = (
-        f"POST / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX-Amz-Target: DynamoDB_20120810.{operation}"
-    )
-    head += "".join(f"\r\n{name}: {value}" for name, value in HEADERS.items())
-    made = []
-    for request in requests:
-        body = json.dumps(request, separators=(",", ":")).encode()
-        made.append(f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
-    walls, cpus = [], []
-    connection = connected(port)
-    for request_bytes in made:
-        started, cpu = time.perf_counter(), time.thread_time_ns()
-        connection.sendall(request_bytes)
-        answered = read_answer(connection)
-        cpus.append((time.thread_time_ns() - cpu) / 1e9)
-        walls.append(time.perf_counter() - started)
-        if not answered.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(f"{operation}: {answered.decode()}")
-        if b"connection: close" in answered.lower():  # the emulator's, after a thousand requests
-            connection.close()
-            connection = connected(port)
-    connection.close()
-    return walls, cpus
-
-
-def connected(port: int) -> socket.socket:
-    """Return a connection to the emulator."""
-    connection = socket.create_connection(("127.0.0.1", port))
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection
-
-
-def read_answer(connection: socket.socket) -> bytes:
-    """Read a whole answer and return its head.
+def model_alone(world: World, *, calls: int) -> dict[str, Any]:
+    """Return what the model takes, alone and with all its reasons, on receipts of real decisions.
 
     Raises:
-        RuntimeError: The connection ended before.
+        RuntimeError: A receipt's replay differs, so that what is measured is not the decision.
     """
-    received, length = b"", None
-    while length is None or len(received) < length:
-        more = connection.recv(262_144)
-        if not more:
-            raise RuntimeError("the emulator closed the connection within an answer")
-        received += more
-        head, end, _ = received.partition(b"\r\n\r\n")
-        if end and length is None:
-            stated = CONTENT_LENGTH.search(head)
-            length = len(head) + len(end) + (int(stated[1]) if stated else 0)
-    return head
-
-
-class Champion(NamedTuple):
-    """The model as a judge asks it."""
-
-    reference: NDArray[np.float32]
-    log_odds: Callable[[NDArray[np.float32]], NDArray[np.float64]]
-
-
-def model_alone(world: World, *, calls: int) -> dict[str, Any]:
-    """Return what the model takes, with all its reasons, on the inputs of real decisions."""
     manifest = world.trained.manifest
-    classifier = OnnxClassifier(world.trained.onnx, input_count=len(manifest.inputs))
-    champion = Champion(np.array(manifest.reference, dtype=np.float32), classifier.log_odds)
+    champion = OnnxModel.from_bytes(world.trained.onnx, manifest, manifest_sha256="")
     judge = Judge(Terms.of(world.product))
-    rows = [np.array(json.loads(item["model_input"]["S"]), dtype=np.float64) for item in receipts()]
+    replay = Replayer(lambda *_, **__: champion, lambda _: world.product)
+    records = [from_dynamodb(item) for item in model_receipts()]
+    if not all(replay(record).is_identical for record in records):
+        raise RuntimeError("a decision does not replay identically")
+    rows = [row_of(str(record["model_input"])) for record in records]
     matrices = [perturbations(row.astype(np.float32), champion.reference) for row in rows]
     tried: dict[str, Callable[[int], object]] = {
-        "ONNX run": lambda index: classifier.log_odds(matrices[index]),
+        "ONNX run": lambda index: champion.log_odds(matrices[index]),
         "ONNX run, all contributions, reasons, rules and cut-offs": lambda index: judge(
             rows[index], champion
         ),
+        "replay of a receipt": lambda index: replay(records[index]),
     }
     measured = {}
     for name, call in tried.items():

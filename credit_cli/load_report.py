@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from credit_cli.load import PERCENTILES, histogram, percentiles
 from credit_cli.load_applications import application_id
+from credit_core.domain.application_records import DECISION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
     from credit_cli.load import Plan, Reply, Run
 
-DECISION = "decision"
-"""Sort key of an application's current receipt."""
 MOST_RECEIPTS = 500
 KEYS_A_CALL = 100
 """Limit of BatchGetItem."""

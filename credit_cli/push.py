@@ -78,7 +78,7 @@ def read_rows(file: str) -> Iterator[Row]:
         UsageError: The file can't be read, or holds something else.
     """
     from credit_core.domain.application import strict_json_object  # noqa: PLC0415 (NumPy takes its time)
-    from credit_core.errors import InvalidApplicationError  # noqa: PLC0415 (as above)
+    from credit_core.errors import InvalidRequestError  # noqa: PLC0415 (as above)
 
     try:
         body = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
@@ -90,7 +90,7 @@ def read_rows(file: str) -> Iterator[Row]:
     for number, text in lines if several else [(1, body)]:
         try:
             yield strict_json_object(text, most_bytes=MAXIMUM_ROW_BYTES)
-        except InvalidApplicationError as error:
+        except InvalidRequestError as error:
             where = f"{file}, line {number}" if several else file
             raise UsageError(f"{where}: {error.faults[0].message}") from None
 

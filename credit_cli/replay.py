@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,15 +15,15 @@ from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct
 from credit_cli.terminal import Json, print_json, progress_for, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
     from credit_cli.progress import Step
+    from credit_core.domain.application_records import StoredRecord
     from credit_core.domain.product import CreditProduct
-    from credit_core.domain.receipt_archive import StoredRecord
-    from credit_core.ports import LoadedModel
+    from credit_core.ports import RegisteredModels
 
 UPDATE_EVERY = 100
 """Receipts between two words about progress."""
@@ -127,7 +128,9 @@ def found_records(
         UsageError: The path can't be read.
         UnreachableError: The table can't be read.
     """
-    from credit_core.adapters.recorded_receipts import DynamoReceipts, archived_records  # noqa: PLC0415 (as above)
+    from credit_core.adapters.decision_records import DynamoDecisionRecords  # noqa: PLC0415 (as above)
+    from credit_core.adapters.local_archive import archived_records  # noqa: PLC0415 (as above)
+    from credit_core.domain.receipt_archive import Days  # noqa: PLC0415 (as above)
     from credit_core.errors import StoreUnavailableError  # noqa: PLC0415 (as above)
 
     if receipts is not None:
@@ -139,19 +142,19 @@ def found_records(
         return
     aws, deployment = deployed(product)
     dynamodb: DynamoDBClient = aws.client("dynamodb")
-    table = DynamoReceipts(dynamodb, deployment["DecisionsTable"])
+    table = DynamoDecisionRecords(dynamodb, deployment["DecisionsTable"])
     try:
         if not wanted:
-            yield from table.all()
+            yield from table.of(Days())
         for name in wanted:
-            yield from table.of(name)
+            yield from table.of_application(name)
     except StoreUnavailableError as error:
         raise UnreachableError(str(error)) from None
 
 
 def only_receipts(records: Iterator[StoredRecord], wanted: Sequence[str]) -> Iterator[StoredRecord]:
     """Yield the receipts among records, of these applications if some are named."""
-    from credit_core.adapters.recorded_receipts import is_receipt  # noqa: PLC0415 (as above)
+    from credit_core.domain.receipt import is_receipt  # noqa: PLC0415 (as above)
 
     named = set(wanted)
     for record in records:
@@ -159,11 +162,11 @@ def only_receipts(records: Iterator[StoredRecord], wanted: Sequence[str]) -> Ite
             yield record
 
 
-def model_loader(models: Path | None, product: str) -> Callable[[str, str, str], LoadedModel]:
+def model_loader(models: Path | None, product: str) -> RegisteredModels:
     """Return how models are loaded and verified: from a folder, or from the models bucket."""
+    from credit_core.adapters.local_archive import objects_below  # noqa: PLC0415 (as above)
     from credit_core.adapters.model_artifacts import verified_model  # noqa: PLC0415 (as above)
     from credit_core.adapters.model_registry import objects_in  # noqa: PLC0415 (as above)
-    from credit_core.adapters.recorded_receipts import objects_below  # noqa: PLC0415 (as above)
 
     if models is not None:
         read = objects_below(models)
@@ -171,11 +174,7 @@ def model_loader(models: Path | None, product: str) -> Callable[[str, str, str],
         aws, deployment = deployed(product)
         s3: S3Client = aws.client("s3")
         read = objects_in(s3, deployment["ModelsBucket"])
-
-    def load(product: str, version: str, manifest_sha256: str) -> LoadedModel:
-        return verified_model(read, product, version=version, manifest_sha256=manifest_sha256)
-
-    return load
+    return partial(verified_model, read)
 
 
 def product_now(name: str) -> CreditProduct | None:

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from credit_cli.rendering import LABEL_WIDTH, cause_lines, decision_lines, verdict
-from credit_core.adapters.recorded_receipts import is_receipt
 from credit_core.domain.feature_matrix import UNKNOWN_CATEGORY
+from credit_core.domain.receipt import is_receipt
 from credit_core.domain.terms import Terms
 from credit_core.errors import DamagedReceiptError
 from credit_core.use_cases.replay import Verdict
@@ -17,7 +17,7 @@ from credit_core.use_cases.replay import Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from credit_core.domain.receipt_archive import StoredRecord
+    from credit_core.domain.application_records import StoredRecord
     from credit_core.domain.terms import ModelInput
     from credit_core.use_cases.replay import Difference, Replay
 

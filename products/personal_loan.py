@@ -133,10 +133,10 @@ REQUEST_FEATURES = (
         description="Repayment term",
         dtype=INTEGER,
         unit="months",
-        minimum=12,
-        maximum=84,
+        minimum=36,
+        maximum=60,
         adverse_action=TERM,
-        influence=Influence(step=12),
+        influence=Influence(step=24),
     ),
     Feature(
         name="annual_income",

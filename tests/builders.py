@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from credit_core.domain.decision import Receipt
     from credit_core.domain.product import CreditProduct, FeatureView
+    from credit_core.domain.receipt import Receipt
     from credit_core.ports import LoadedModel, Timer
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

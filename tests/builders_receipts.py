@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from credit_core.adapters.local_archive import objects_below
 from credit_core.adapters.model_artifacts import verified_model
-from credit_core.adapters.recorded_receipts import objects_below
 from credit_core.domain.model_manifest import manifest_key, model_key
 from credit_core.domain.receipt_archive import archived_record
 from credit_core.ports import StoredFeatures
@@ -33,9 +33,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from credit_core.adapters.onnx_model import OnnxModel
-    from credit_core.domain.decision import Receipt
     from credit_core.domain.product import CreditProduct
-    from credit_core.domain.receipt_archive import Attribute
+    from credit_core.domain.receipt import Receipt
     from credit_core.ports import LoadedModel
 
 WEIGHTS = {
@@ -74,9 +73,10 @@ class Models:
             path = self.folder / key
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(body)
-        return self.load(product.name, version, hashlib.sha256(manifest).hexdigest())
+        sha256 = hashlib.sha256(manifest).hexdigest()
+        return self.load(product.name, version=version, manifest_sha256=sha256)
 
-    def load(self, product: str, version: str, manifest_sha256: str) -> OnnxModel:
+    def load(self, product: str, /, *, version: str, manifest_sha256: str) -> OnnxModel:
         """Return a registered model."""
         read = objects_below(self.folder)
         return verified_model(read, product, version=version, manifest_sha256=manifest_sha256)
@@ -138,20 +138,10 @@ def some_receipts(
     return receipts[:count]
 
 
-def record_of(receipt: Receipt, **changes: Attribute) -> dict[str, Attribute]:
-    """Return a receipt's item of the decisions table."""
-    item = {
-        name: str(value) if isinstance(value, str) else value
-        for name, value in asdict(receipt).items()
-        if value is not None
-    }
-    return item | {"record": "decision"} | changes
-
-
 def archive(receipts: list[Receipt], folder: Path) -> None:
     """Write receipts below a folder as the archive holds them."""
     for receipt in receipts:
-        found = archived_record(record_of(receipt), product=receipt.product)
+        found = archived_record(receipt.as_record(), product=receipt.product)
         path = folder / found.key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(found.body)

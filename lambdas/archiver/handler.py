@@ -10,12 +10,9 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger
 
 from credit_core.adapters.clients import client, pipeline_config
-from credit_core.adapters.receipt_archive import (
-    DynamoDBDecisionRecords,
-    S3ReceiptArchive,
-    SqsFailedBatches,
-    from_dynamodb,
-)
+from credit_core.adapters.decision_records import DynamoDecisionRecords
+from credit_core.adapters.dynamodb_items import from_dynamodb
+from credit_core.adapters.receipt_archive import S3ReceiptArchive, SqsFailedBatches
 from credit_core.domain.receipt_archive import Days
 from credit_core.settings import ArchiverSettings
 from credit_core.use_cases.archive import archive, compare, redrive
@@ -34,7 +31,7 @@ receipts = S3ReceiptArchive(
     product=settings.product,
     connections=CONNECTIONS,
 )
-records = DynamoDBDecisionRecords(client("dynamodb", config), settings.decisions_table)
+records = DynamoDecisionRecords(client("dynamodb", config), settings.decisions_table)
 failed_batches = SqsFailedBatches(client("sqs", config), settings.failed_batches_queue)
 
 

@@ -20,7 +20,7 @@ from credit_core.adapters.rejected_rows import S3RejectedRows
 from credit_core.domain.application import strict_json_object
 from credit_core.domain.feature_event import MAXIMUM_EVENT_BYTES
 from credit_core.domain.product import load_product
-from credit_core.errors import InvalidApplicationError
+from credit_core.errors import InvalidRequestError
 from credit_core.settings import PusherSettings
 from credit_core.use_cases.push import FeatureEvent, push
 
@@ -67,7 +67,7 @@ def feature_event(record: dict[str, Any]) -> FeatureEvent:
     message_id = str(record["messageId"])
     try:
         event = strict_json_object(record["body"], most_bytes=MAXIMUM_EVENT_BYTES)
-    except InvalidApplicationError:
+    except InvalidRequestError:
         return FeatureEvent(message_id, message_id, None)
     # The sender was told this id. It becomes part of a key, so it may not be just anything.
     found = str(event.get("id"))

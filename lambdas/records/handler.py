@@ -11,13 +11,12 @@ from aws_lambda_powertools import Logger
 
 from credit_core.adapters.api_document import ApiDocument
 from credit_core.adapters.application_records import DynamoApplicationRecords
-from credit_core.adapters.champion_manifest import ChampionManifest
 from credit_core.adapters.clients import answering_config, client
+from credit_core.adapters.decision_records import DynamoDecisionRecords
 from credit_core.adapters.http_problem import problem_response
 from credit_core.adapters.http_proxy import ProxyRequest, json_response
-from credit_core.adapters.model_artifacts import verified_model
-from credit_core.adapters.model_registry import objects_in
-from credit_core.adapters.recorded_receipts import DynamoReceipts
+from credit_core.adapters.model_artifacts import verified_manifest, verified_model
+from credit_core.adapters.model_registry import S3DynamoModelRegistry, objects_in
 from credit_core.domain.application_records import compact_json
 from credit_core.domain.loan_outcome import read_outcome_report
 from credit_core.domain.model_card import model_card
@@ -42,17 +41,18 @@ logger = Logger(service="records", log_uncaught_exceptions=False)
 dynamodb = client("dynamodb", answering_config())
 store = DynamoApplicationRecords(dynamodb, product=product.name, table=settings.decisions_table)
 s3 = client("s3", answering_config())
-champion = ChampionManifest(
+registry = S3DynamoModelRegistry(
     product.name,
-    dynamodb=dynamodb,
-    table=settings.registry_table,
     s3=s3,
     bucket=settings.models_bucket,
+    dynamodb=dynamodb,
+    table=settings.registry_table,
 )
+read_artifact = objects_in(s3, settings.models_bucket)
 explain = ExplainDecision(
     product,
-    records=DynamoReceipts(dynamodb, settings.decisions_table).of,
-    load_model=partial(verified_model, objects_in(s3, settings.models_bucket)),
+    records=DynamoDecisionRecords(dynamodb, settings.decisions_table).of_application,
+    load_model=partial(verified_model, read_artifact),
 )
 read_review = ReviewReader(product)
 described = ApiDocument(
@@ -99,7 +99,13 @@ def outcome(request: ProxyRequest) -> dict[str, object]:
 
 def card(_request: ProxyRequest) -> dict[str, object]:
     """Answer the champion's card."""
-    pointer, manifest = champion.read()
+    pointer = registry.champion()
+    manifest = verified_manifest(
+        read_artifact,
+        product.name,
+        version=pointer.champion,
+        manifest_sha256=pointer.manifest_sha256,
+    )
     return json_response(
         compact_json(model_card(pointer, manifest, policy_version=product.policy.version))
     )

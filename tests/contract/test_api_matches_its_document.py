@@ -25,7 +25,7 @@ from credit_core.domain.model_card import model_card
 from credit_core.domain.openapi import ERRORS, OPENAPI_PATH, OPERATIONS, PAGE_PATH
 from credit_core.domain.product import load_product, product_names
 from credit_core.domain.review import ReviewReader
-from credit_core.errors import InvalidApplicationError
+from credit_core.errors import InvalidRequestError
 from tests.builders import PRODUCT, a_body, a_manifest, a_pointer, a_scorer
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ REPORTS = st.fixed_dictionaries(
 def is_read(read: Callable[[str], object], document: object) -> bool:
     try:
         read(json.dumps(document))
-    except InvalidApplicationError:
+    except InvalidRequestError:
         return False
     return True
 

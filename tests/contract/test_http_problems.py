@@ -13,7 +13,7 @@ from credit_core.errors import (
     ConfigurationError,
     CreditScoringError,
     Fault,
-    InvalidApplicationError,
+    InvalidRequestError,
     StoreUnavailableError,
 )
 
@@ -51,7 +51,7 @@ def test_the_error_tree_in_the_docstring_is_the_tree_in_the_code() -> None:
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        (InvalidApplicationError([Fault("annual_income", "must be at least 0")]), 400),
+        (InvalidRequestError([Fault("annual_income", "must be at least 0")]), 400),
         (ApplicationConflictError("application-1"), 409),
         (StoreUnavailableError("timeout"), 503),
         (ConfigurationError("CREDIT_PRODUCT"), 500),
@@ -65,7 +65,7 @@ def test_errors_have_the_status_a_client_expects(error: Exception, status: int) 
 def test_faults_are_listed_with_their_paths() -> None:
     faults = [Fault("annual_income", "must be at least 0"), Fault("$", "is not valid")]
 
-    assert problem_of(InvalidApplicationError(faults))["faults"] == [
+    assert problem_of(InvalidRequestError(faults))["faults"] == [
         {"path": "annual_income", "message": "must be at least 0"},
         {"path": "$", "message": "is not valid"},
     ]

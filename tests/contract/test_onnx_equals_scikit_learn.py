@@ -6,15 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import shap
 
 from credit_core.adapters.onnx_model import OnnxClassifier
 from credit_core.domain.feature_matrix import UNKNOWN_CATEGORY
-from credit_core.domain.reasons import efficiency_error, pairwise_shapley, perturbations
 from credit_core.errors import ModelOutputError, ModelUnavailableError
 from model_build.candidates import CANDIDATES, Candidate, fit_pairwise
 from model_build.onnx_export import round_down_to_float32, to_onnx
-from model_build.train import reference_applicant
 from tests.builders import PRODUCT
 from tests.builders_training import some_loans
 
@@ -92,32 +89,6 @@ def test_log_odds_are_those_of_the_probabilities() -> None:
     log_odds = served(pipeline).log_odds(LOANS.matrix)
 
     assert np.abs(log_odds - np.log(probability / (1 - probability))).max() < 1e-5
-
-
-def test_reasons_equal_shap_s_exact_interventional_values() -> None:
-    """Shap sees the trees behind the encoder; a category's columns together are one feature."""
-    pipeline = fit_pairwise(PRODUCT, LOANS.matrix, LOANS.defaulted, 0)
-    model, reference = served(pipeline), reference_applicant(PRODUCT, LOANS)
-    rows = LOANS.matrix[:40]
-    encoder = pipeline["encode"]
-    calibrated = pipeline["classify"].calibrated_classifiers_[0]
-    explainer = shap.TreeExplainer(
-        calibrated.estimator,
-        data=encoder.transform(reference[np.newaxis]).astype(np.float64),
-        feature_perturbation="interventional",
-    )
-    by_column = explainer.shap_values(encoder.transform(rows).astype(np.float64))
-    # The sigmoid turns the trees' sum s into log-odds -(a s + b).
-    by_column = -calibrated.calibrators[0].a_ * by_column
-    expected = np.zeros((len(rows), len(FEATURES)))
-    expected[:, NUMBERS] = by_column[:, : len(NUMBERS)]
-    expected[:, CATEGORIES[0]] = by_column[:, len(NUMBERS) :].sum(axis=1)
-
-    answers = [model.log_odds(perturbations(row, reference)) for row in rows]
-
-    found = np.array([pairwise_shapley(answer) for answer in answers])
-    assert np.abs(found - expected).max() < 2e-5
-    assert max(efficiency_error(answer) for answer in answers) < 1e-4
 
 
 def test_bytes_that_are_no_model_are_refused() -> None:

@@ -13,39 +13,28 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from credit_core.adapters.receipt_archive import (
-    DynamoDBDecisionRecords,
-    S3ReceiptArchive,
-    SqsFailedBatches,
-    from_dynamodb,
-)
+from credit_core.adapters.decision_records import DynamoDecisionRecords
+from credit_core.adapters.dynamodb_items import from_dynamodb, to_dynamodb
+from credit_core.adapters.receipt_archive import S3ReceiptArchive, SqsFailedBatches
 from credit_core.domain.receipt_archive import Days, archived_record
 from credit_core.errors import StoreUnavailableError
 from credit_core.ports import Kept
 from credit_core.settings import ArchiverSettings
 from layers.build import FUNCTION_LAYERS, Platform, build, function_archive
 from tests.builders import NOW
+from tests.builders_archive import A_DAY, TODAY, YESTERDAY, a_receipt, a_review, an_outcome
 from tests.builders_aws import create_table
-from tests.receipts import A_DAY, TODAY, YESTERDAY, a_receipt, a_review, an_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from credit_core.domain.receipt_archive import StoredRecord
+    from credit_core.domain.application_records import StoredRecord
     from tests.integration.conftest import LocalCloud
 
 HANDLER = Path(__file__).parents[2] / "lambdas" / "archiver" / "handler.py"
 PRODUCT = "personal_loan"
 ROLE = "arn:aws:iam::000000000000:role/archiver"
 PATIENCE_SECONDS = 60
-
-
-def to_dynamodb(record: StoredRecord) -> dict[str, Any]:
-    kinds = {str: "S", bytes: "B", bool: "BOOL"}
-    return {
-        name: {"N": str(value)} if type(value) is int else {kinds[type(value)]: value}
-        for name, value in record.items()
-    }
 
 
 class Archiver:
@@ -288,7 +277,7 @@ def test_one_record_that_is_refused_stops_no_other() -> None:
 def test_a_table_or_queue_that_is_not_there_is_unavailable(archiver: Archiver) -> None:
     queue = SqsFailedBatches(archiver.sqs, f"{archiver.settings.failed_batches_queue}-none")
     for call in (
-        lambda: list(DynamoDBDecisionRecords(archiver.dynamodb, "none").of(Days())),
+        lambda: list(DynamoDecisionRecords(archiver.dynamodb, "none").of(Days())),
         queue.take,
     ):
         with pytest.raises(StoreUnavailableError):

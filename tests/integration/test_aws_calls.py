@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from credit_core.adapters import http_connection
+from credit_core.adapters import aws_calls, http_connection
 from credit_core.adapters.aws_calls import Bucket, JsonApi, RefusedError
 from credit_core.adapters.decision_store import dynamodb
 from credit_core.adapters.http_connection import NoAnswerError
@@ -31,7 +32,6 @@ from tests.faulty_server import (
 
 if TYPE_CHECKING:
     import socket
-    import threading
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -205,6 +205,54 @@ def test_a_hanging_server_leaves_time_for_a_second_try(api: JsonApi, server: Fau
     assert call(api, within=SOON) == {"well": True}
     assert time.monotonic() - started < SOON
     assert server.connections == 2
+
+
+def test_a_try_that_opens_a_connection_has_the_time_for_it(
+    api: JsonApi, server: FaultyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a quiet time: half of the time would end two tries, each just before its answer."""
+    monkeypatch.setattr(aws_calls, "NEW_CONNECTION_SECONDS", 1.0)
+    server.answers = [sends(b"", response(b"{}"), pause_seconds=0.6)]
+
+    assert call(api, within=1.0) == {}
+    assert (server.connections, len(server.requests)) == (1, 1)
+
+
+def test_an_open_connection_that_is_silent_leaves_time_for_another(
+    api: JsonApi, server: FaultyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aws_calls, "NEW_CONNECTION_SECONDS", 1.0)
+    server.answers = [WELL]
+    call(api)
+    server.answers = [hangs, WELL]
+
+    assert call(api, within=1.0) == {"well": True}
+    assert server.connections == 2
+
+
+def test_connections_that_were_idle_beside_a_silent_one_are_not_used_again(
+    api: JsonApi, server: FaultyServer
+) -> None:
+    """A network device forgot them while the function was frozen, and told nobody."""
+    forgotten: list[socket.socket] = []
+    together = threading.Barrier(2)
+
+    def opens(connection: socket.socket, _request: bytes, _ended: threading.Event) -> bool:
+        forgotten.append(connection)
+        together.wait(5)
+        connection.sendall(response(b"{}"))
+        return True
+
+    def answers(connection: socket.socket, request: bytes, ended: threading.Event) -> bool:
+        return (hangs if connection in forgotten else WELL)(connection, request, ended)
+
+    server.answers = [opens]
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda _: call(api), range(2)))
+    server.answers = [answers]
+
+    assert call(api, within=SOON) == {"well": True}
+    assert server.connections == 3
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from credit_core.adapters.aws_calls import JsonApi, RefusedError
 from credit_core.adapters.decision_store import READ_SHARE, DynamoDecisionStore
 from credit_core.adapters.http_connection import NoAnswerError
 from credit_core.adapters.stopwatch import Stopwatch
-from credit_core.domain.decision import Receipt
+from credit_core.domain.receipt import Receipt
 from credit_core.errors import DamagedReceiptError, StoreUnavailableError
 from credit_core.ports import Readout
 from tests.builders import PRODUCT, a_pointer

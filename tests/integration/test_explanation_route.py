@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from credit_core.adapters.dynamodb_items import to_dynamodb
 from tests.builders import PRODUCT
-from tests.builders_receipts import Models, record_of, some_receipts
+from tests.builders_receipts import Models, some_receipts
 from tests.integration.test_records_handler import DECISION, Deployment, deployment
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from credit_core.domain.decision import Receipt
+    from credit_core.domain.receipt import Receipt
 
 __all__ = ["deployment"]
 EXPLANATION = f"{DECISION}/explanation"
 COUNT = 40
-
-
-def as_item(receipt: Receipt) -> dict[str, Any]:
-    """Return a receipt as the decisions table holds it."""
-    kinds = {str: "S", bytes: "B", bool: "BOOL", int: "N"}
-    return {
-        name: {kinds[type(value)]: str(value) if type(value) is int else value}
-        for name, value in record_of(receipt).items()
-    }
 
 
 @pytest.fixture
@@ -38,7 +30,7 @@ def receipts(deployment: Deployment, tmp_path: Path) -> list[Receipt]:
         key = path.relative_to(tmp_path).as_posix()
         deployment.s3.put_object(Bucket="models", Key=key, Body=path.read_bytes())
     for receipt in receipts:
-        deployment.dynamodb.put_item(TableName="decisions", Item=as_item(receipt))
+        deployment.dynamodb.put_item(TableName="decisions", Item=to_dynamodb(receipt.as_record()))
     return receipts
 
 

@@ -38,7 +38,7 @@ from credit_core.domain.point_in_time import (
 )
 from credit_core.domain.policy import probability
 from credit_core.domain.product import Defaults, DType, load_product
-from credit_core.errors import InvalidApplicationError
+from credit_core.errors import InvalidRequestError
 from credit_core.ports import FilePart
 from credit_core.use_cases.materialize import materialize
 from credit_core.use_cases.score import ScoreApplication
@@ -468,5 +468,5 @@ def test_a_zipcode_nobody_knows_is_referred(service: Service) -> None:
 
 @pytest.mark.parametrize("zipcode", ["76104", 76_104.0, 76_104.5, -1, 2**53, True, None])
 def test_a_zipcode_that_is_no_whole_number_is_refused(service: Service, zipcode: object) -> None:
-    with pytest.raises(InvalidApplicationError, match="zipcode"):
+    with pytest.raises(InvalidRequestError, match="zipcode"):
         service.decide(service.rows[0], zipcode=zipcode)

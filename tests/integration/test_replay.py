@@ -6,6 +6,7 @@ import json
 import time
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -14,23 +15,24 @@ from moto import mock_aws
 
 from credit_cli import main
 from credit_cli import replay as command
+from credit_core.adapters.decision_records import DynamoDecisionRecords
+from credit_core.adapters.dynamodb_items import to_dynamodb
 from credit_core.adapters.model_artifacts import verified_model
 from credit_core.adapters.model_registry import objects_in
-from credit_core.adapters.recorded_receipts import DynamoReceipts, is_receipt
 from credit_core.domain.product import Defaults, DType
+from credit_core.domain.receipt import is_receipt
+from credit_core.domain.receipt_archive import Days
 from credit_core.errors import ModelUnavailableError, StoreUnavailableError
 from credit_core.use_cases.replay import Replayer, Verdict
 from tests.builders import PRODUCT, TOLERANT_PRODUCT, WITHOUT_RULES
 from tests.builders_aws import create_table
-from tests.builders_receipts import Models, archive, record_of, some_receipts
+from tests.builders_receipts import Models, archive, some_receipts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from credit_core.domain.product import CreditProduct, FeatureView
-    from credit_core.domain.receipt_archive import Attribute
-    from credit_core.ports import LoadedModel
 
 COUNT = 1_000
 
@@ -67,7 +69,7 @@ def test_a_thousand_varied_decisions_replay_identically(models: Models) -> None:
     models.register("v2", intercept=-1.0)
     replayer = Replayer(models.load, lambda _: PRODUCT)
 
-    replays = [replayer(record_of(receipt)) for receipt in receipts]
+    replays = [replayer(receipt.as_record()) for receipt in receipts]
 
     assert [it for it in replays if it.differences] == []
     verdicts = Counter(it.verdict for it in replays)
@@ -103,7 +105,7 @@ def test_they_replay_under_another_definition_with_another_champion(models: Mode
     ]
     replayer = Replayer(models.load, lambda _: changed(product))
 
-    replays = [replayer(record_of(receipt)) for receipt in receipts]
+    replays = [replayer(receipt.as_record()) for receipt in receipts]
 
     assert [it for it in replays if not it.is_identical] == []
     assert not any(it.derived_checked for it in replays)
@@ -114,7 +116,7 @@ def test_they_replay_under_another_definition_with_another_champion(models: Mode
 
 def test_a_batch_replays_more_than_500_receipts_a_second(models: Models) -> None:
     receipts = some_receipts(200, champion=models.register("v5"))
-    records = [record_of(receipt) for receipt in receipts]
+    records = [receipt.as_record() for receipt in receipts]
     replayer = Replayer(models.load, lambda _: PRODUCT)
     replayer(records[0])
 
@@ -137,15 +139,6 @@ def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def as_item(record: Mapping[str, Attribute]) -> dict[str, Any]:
-    """Return a record as DynamoDB keeps it."""
-    forms = {bytes: "B", bool: "BOOL", int: "N", str: "S"}
-    return {
-        name: {forms[type(value)]: str(value) if type(value) is int else value}
-        for name, value in record.items()
-    }
-
-
 @pytest.mark.usefixtures("_aws")
 def test_the_receipts_of_a_table_replay_with_the_models_of_a_bucket(models: Models) -> None:
     champion = models.register("v6")
@@ -156,33 +149,32 @@ def test_the_receipts_of_a_table_replay_with_the_models_of_a_bucket(models: Mode
     for receipt in receipts:
         is_newest = receipt.revision == newest[receipt.application_id]
         name = "decision" if is_newest else f"superseded/{receipt.revision:04}"
-        item = as_item(record_of(receipt, record=name))
+        item = to_dynamodb(receipt.as_record(name))
         dynamodb.put_item(TableName="decisions", Item=item)
-    review = as_item({"application_id": "application-0-1", "record": "review/1", "response": "{}"})
+    review = to_dynamodb(
+        {"application_id": "application-0-1", "record": "review/1", "response": "{}"}
+    )
     dynamodb.put_item(TableName="decisions", Item=review)
     s3.create_bucket(Bucket="models")
     for path in models.folder.rglob("*.*"):
         key = str(path.relative_to(models.folder))
         s3.put_object(Bucket="models", Key=key, Body=path.read_bytes())
 
-    def load(product: str, version: str, manifest_sha256: str) -> LoadedModel:
-        read = objects_in(s3, "models")
-        return verified_model(read, product, version=version, manifest_sha256=manifest_sha256)
-
-    table = DynamoReceipts(dynamodb, "decisions")
+    load = partial(verified_model, objects_in(s3, "models"))
+    table = DynamoDecisionRecords(dynamodb, "decisions")
     replayer = Replayer(load, lambda _: PRODUCT)
 
-    replays = [replayer(record) for record in table.all() if is_receipt(record)]
+    replays = [replayer(record) for record in table.of(Days()) if is_receipt(record)]
 
     assert len(replays) == 40
     assert all(it.is_identical for it in replays)
     twice = next(name for name, revision in newest.items() if revision == 2)
-    assert [record["revision"] for record in table.of(twice)] == [2, 1]
-    assert list(table.of("nobody")) == []
+    assert [record["revision"] for record in table.of_application(twice)] == [2, 1]
+    assert list(table.of_application("nobody")) == []
     with pytest.raises(ModelUnavailableError, match=r"manifest\.json cannot be read: NoSuchKey"):
-        load(PRODUCT.name, "none", "0" * 64)
+        load(PRODUCT.name, version="none", manifest_sha256="0" * 64)
     with pytest.raises(StoreUnavailableError, match="ResourceNotFoundException"):
-        list(DynamoReceipts(dynamodb, "elsewhere").of(twice))
+        list(DynamoDecisionRecords(dynamodb, "elsewhere").of_application(twice))
 
 
 # The command, on files alone.

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from credit_core.domain.application import MAXIMUM_BODY_BYTES, ApplicationReader
-from credit_core.errors import InvalidApplicationError
+from credit_core.errors import InvalidRequestError
 from tests.builders import AN_APPLICATION, PRODUCT, a_body
 
 read = ApplicationReader(PRODUCT)
 
 
 def faults_of(body: str | bytes | None) -> dict[str, str]:
-    with pytest.raises(InvalidApplicationError) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         read(body)
     return {fault.path: fault.message for fault in caught.value.faults}
 
@@ -123,5 +123,5 @@ def test_order_and_white_space_do_not_change_what_a_body_means(
 
 @given(st.text() | st.binary())
 def test_any_other_bytes_are_refused_and_nothing_else_is_raised(body: str | bytes) -> None:
-    with pytest.raises(InvalidApplicationError):
+    with pytest.raises(InvalidRequestError):
         read(body)

@@ -17,7 +17,7 @@ from credit_core.errors import DamagedReceiptError, StoreUnavailableError
 from credit_core.ports import Kept
 from credit_core.use_cases.archive import DayCounts, Redriven, archive, compare, redrive
 from tests.builders import NOW
-from tests.receipts import (
+from tests.builders_archive import (
     A_DAY,
     TODAY,
     YESTERDAY,
@@ -34,7 +34,8 @@ from tests.receipts import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from credit_core.domain.receipt_archive import ArchivedRecord, Attribute, StoredRecord
+    from credit_core.domain.application_records import Attribute, StoredRecord
+    from credit_core.domain.receipt_archive import ArchivedRecord
 
 PRODUCT = "personal_loan"
 IDS = st.text(min_size=1, max_size=64)

@@ -12,7 +12,7 @@ import pytest
 from credit_core.adapters.stopwatch import Stopwatch
 from credit_core.errors import (
     ApplicationConflictError,
-    InvalidApplicationError,
+    InvalidRequestError,
     StoreUnavailableError,
 )
 from credit_core.use_cases.batch import ScoreBatch
@@ -51,7 +51,7 @@ def test_a_faulty_application_harms_no_other() -> None:
 
     answers = judge(a_scorer(), first, a_body(annual_income=-1), third)
 
-    assert [type(answer) for answer in answers] == [Answer, InvalidApplicationError, Answer]
+    assert [type(answer) for answer in answers] == [Answer, InvalidRequestError, Answer]
 
 
 def test_an_unexpected_fault_harms_no_other() -> None:

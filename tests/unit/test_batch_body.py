@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from credit_core.domain.batch_body import LARGEST_BATCH, MAXIMUM_BATCH_BYTES, applications_in
-from credit_core.errors import BodyTooLargeError, InvalidApplicationError
+from credit_core.errors import BodyTooLargeError, InvalidRequestError
 from tests.builders import a_body
 
 ANY_JSON = st.recursive(
@@ -22,7 +22,7 @@ ANY_JSON = st.recursive(
 
 
 def faults_of(body: str | bytes | None) -> dict[str, str]:
-    with pytest.raises(InvalidApplicationError) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         applications_in(body)
     return {fault.path: fault.message for fault in caught.value.faults}
 
@@ -43,7 +43,7 @@ def test_each_application_is_handed_on_as_it_was_written(
 def test_whatever_comes_is_taken_apart_or_refused(body: bytes) -> None:
     try:
         texts = applications_in(body)
-    except InvalidApplicationError:
+    except InvalidRequestError:
         return
     assert all(json.loads(text) is not ... for text in texts)
 
@@ -59,7 +59,7 @@ def test_what_json_refuses_is_refused(data: st.DataObject) -> None:
     try:
         expected = json.loads(broken)
     except ValueError:
-        with pytest.raises(InvalidApplicationError):
+        with pytest.raises(InvalidRequestError):
             applications_in(broken)
         return
     if isinstance(expected, dict) and expected.keys() == {"applications"}:

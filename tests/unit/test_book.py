@@ -35,7 +35,7 @@ from credit_core.domain.product import (
     Label,
     RiskDirection,
 )
-from tests.builders import PRODUCT
+from tests.builders import PRODUCT, WITHOUT_RULES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -155,7 +155,7 @@ CARDS = CreditProduct(
     ),
     derived_features=(),
     label=Label(name="bad", description="Bad", horizon=timedelta(days=90)),
-    policy=PRODUCT.policy,
+    policy=WITHOUT_RULES,
 )
 
 PRODUCTS = pytest.mark.parametrize("product", [PRODUCT, CARDS], ids=lambda each: str(each.name))

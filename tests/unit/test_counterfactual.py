@@ -1,8 +1,9 @@
-"""A counterfactual is the smallest change there is, within what an applicant can change."""
+"""A counterfactual is the smallest change there is to the best outcome that can be had."""
 
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,17 @@ from credit_core.domain.counterfactual import (
     row_of_request,
 )
 from credit_core.domain.feature_matrix import exact_matrix
-from credit_core.domain.judgement import Judge
-from credit_core.domain.product import Change, DType, Influence, Outcome
+from credit_core.domain.judgement import DeciderKind, Judge
+from credit_core.domain.product import (
+    Change,
+    Comparison,
+    Condition,
+    DType,
+    Influence,
+    Outcome,
+    Rule,
+    RuleKind,
+)
 from credit_core.domain.terms import Terms
 from credit_core.errors import ModelOutputError
 from tests.builders import AN_APPLICATION, PRODUCT, LinearModel, a_model, features_of
@@ -67,11 +77,19 @@ def a_search(
     request: Mapping[str, Value] | None = None,
     *,
     product: CreditProduct = PRODUCT,
+    decided: Outcome = Outcome.REFER,
     assumed: tuple[str, ...] = (),
 ) -> CounterfactualSearch:
+    """Return the search for what would have been approved, unless it was declined."""
     request = request or a_request()
     return CounterfactualSearch(
-        product, Terms.of(product), model, a_row(product, request), request, assumed=assumed
+        product,
+        Terms.of(product),
+        model,
+        a_row(product, request),
+        request,
+        decided=decided,
+        assumed=assumed,
     )
 
 
@@ -79,14 +97,26 @@ def changes_of(found: Counterfactual | None) -> dict[str, Value] | None:
     return {change.feature: change.after for change in found.changes} if found else None
 
 
+def with_rule(product: CreditProduct, outcome: Outcome, *when: Condition) -> CreditProduct:
+    """Return the product with one more rule."""
+    rule = Rule(code="NEW", kind=RuleKind.LIMIT, when=when, outcome=outcome, text="It is new")
+    return replace(product, policy=replace(product.policy, rules=(*product.policy.rules, rule)))
+
+
 # --- The smallest there is -----------------------------------------------------------------------
 
-SMALL = a_product(
-    loan_amount={"minimum": 10_000, "maximum": 13_000, "influence": Influence(step=1_000)},
-    term_months={"minimum": 24, "maximum": 48},
-    employment_years={"influence": Influence(change=HIGHER, step=3)},
-    verification_status={"influence": Influence()},
+SMALL = with_rule(
+    a_product(
+        loan_amount={"minimum": 10_000, "maximum": 13_000, "influence": Influence(step=1_000)},
+        term_months={"minimum": 24, "maximum": 48, "influence": Influence(step=12)},
+        employment_years={"influence": Influence(change=HIGHER, step=3)},
+        verification_status={"influence": Influence()},
+    ),
+    Outcome.REFER,
+    Condition("loan_amount", Comparison.BELOW, 11_000),
+    Condition("term_months", Comparison.AT_MOST, 36),
 )
+BETTER = {Outcome.DECLINE: (Outcome.APPROVE, Outcome.REFER), Outcome.REFER: (Outcome.APPROVE,)}
 
 
 def allowed(feature: Feature, value: Value) -> Iterator[tuple[Value, float]]:
@@ -113,21 +143,25 @@ def allowed(feature: Feature, value: Value) -> Iterator[tuple[Value, float]]:
 
 
 def brute_force(
-    model: Estimator, request: Mapping[str, Value]
-) -> tuple[tuple[int, float], list[dict[str, Value]]] | None:
-    """Return the smallest size at which something is approved, and all that is approved at it."""
+    model: Estimator, request: Mapping[str, Value], decided: Outcome
+) -> tuple[Outcome, list[dict[str, Value]]] | None:
+    """Return the best outcome there is, and all of the smallest changes that come to it."""
     judge, row = Judge(Terms.of(SMALL)), a_row(SMALL, request)
-    approved: dict[tuple[int, float], list[dict[str, Value]]] = {}
+    changes: dict[Outcome, dict[tuple[int, float], list[dict[str, Value]]]] = {}
     choices = [list(allowed(feature, request[feature.name])) for feature in SMALL.request_features]
     for combination in itertools.product(*choices):
         values = [value for value, _ in combination]
         names = (feature.name for feature in SMALL.request_features)
         sent = dict(zip(names, values, strict=True))
         changed = {name: value for name, value in sent.items() if value != request[name]}
-        if changed and judge(row_of_request(SMALL, sent, row), model).outcome is Outcome.APPROVE:
+        judgement = judge(row_of_request(SMALL, sent, row), model)
+        if changed and judgement.decided_by.kind is not DeciderKind.FAULT:
             size = len(changed), round(sum(share for _, share in combination), 9)
-            approved.setdefault(size, []).append(changed)
-    return min(approved.items(), key=lambda found: found[0], default=None)
+            changes.setdefault(judgement.outcome, {}).setdefault(size, []).append(changed)
+    for outcome in BETTER[decided]:
+        if outcome in changes:
+            return outcome, min(changes[outcome].items())[1]
+    return None
 
 
 @dataclass
@@ -160,21 +194,28 @@ REQUESTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
-@given(REQUESTS, st.lists(st.floats(0.1, 3), min_size=5, max_size=5), st.floats(-3, 0))
+@settings(max_examples=100, deadline=None)
+@given(
+    REQUESTS,
+    st.lists(st.floats(0.1, 3), min_size=5, max_size=5),
+    st.floats(-3, 4),
+    st.sampled_from([Outcome.DECLINE, Outcome.REFER]),
+)
 def test_what_is_found_is_the_smallest_of_all_there_are(
-    request: dict[str, Value], frequencies: list[float], height: float
+    request: dict[str, Value], frequencies: list[float], height: float, decided: Outcome
 ) -> None:
     model = Waves(frequencies, height)
 
-    search = a_search(model, request, product=SMALL)
+    search = a_search(model, request, product=SMALL, decided=decided)
     found = search()
 
-    expected = brute_force(model, request)
+    expected = brute_force(model, request, decided)
     assert search.tried_all
     if expected is None:
         assert found is None
     else:
+        assert found is not None
+        assert found.outcome is expected[0]
         assert changes_of(found) in expected[1]
 
 
@@ -214,8 +255,9 @@ def test_of_equal_changes_the_first_in_order_of_definition_is_taken() -> None:
     [
         (AMOUNT, 12_000.0, range(-115, 1)),
         (AMOUNT, 500.0, None),
-        (TERM, 36, range(-2, 5)),
-        (TERM, 80, range(-5, 1)),
+        (TERM, 36, range(2)),
+        (TERM, 50, None),
+        (TERM, 60, range(-1, 1)),
         (INCOME, 60_000.0, None),
         (replace(EMPLOYMENT, influence=Influence(change=HIGHER, step=3)), 2, range(3)),
         (replace(EMPLOYMENT, influence=Influence(change=HIGHER, step=3)), None, None),
@@ -295,12 +337,10 @@ def test_where_a_rule_stands_in_the_way_there_is_none() -> None:
 
 
 def test_a_rule_that_only_refers_stands_in_the_way_too() -> None:
-    (rule,) = (rule for rule in PRODUCT.policy.rules if rule.code == "PAST_DUE_NOW")
-    condition = replace(rule.when[0], feature="term_months", value=36)
-    referring = replace(rule, when=(condition,))
-    product = replace(PRODUCT, policy=replace(PRODUCT.policy, rules=(referring,)))
+    up_to_36 = Condition("term_months", Comparison.AT_MOST, 36)
+    product = with_rule(PRODUCT, Outcome.REFER, up_to_36)
 
-    assert changes_of(a_search(a_model(), product=product)()) == {"term_months": 24}
+    assert changes_of(a_search(a_model(), product=product)()) == {"term_months": 60}
 
 
 def test_a_rule_that_cannot_be_checked_stands_in_the_way() -> None:
@@ -324,6 +364,92 @@ def test_answers_that_are_none_hide_no_others() -> None:
 
     # Up to 7,748 would be approved, and 7,... is odd.
     assert changes_of(found) == {"loan_amount": 6_900.0}
+
+
+# --- A decline that a person would decide --------------------------------------------------------
+
+
+def a_model_of_amounts(intercept: float) -> LinearModel:
+    return LinearModel(a_model(loan_amount=1 / 10_000).weights, intercept=intercept)
+
+
+def test_a_decline_that_nothing_gets_approved_is_referred_by_the_smallest_change() -> None:
+    """From 0.10 on is declined, log-odds of -2.197, and up to 0.06 approved, -2.752."""
+    found = a_search(a_model_of_amounts(-2.5), decided=Outcome.DECLINE)()
+
+    assert found is not None
+    assert found.outcome is Outcome.REFER
+    assert changes_of(found) == {"loan_amount": 3_000.0}
+    assert found.assessment.probability_of_default == pytest.approx(0.0998, abs=1e-4)
+    assert found.smallest
+
+
+def test_a_greater_change_that_is_approved_is_told_before_a_smaller_that_is_referred() -> None:
+    """9,000 would be referred."""
+    found = a_search(a_model_of_amounts(-3.1), decided=Outcome.DECLINE)()
+
+    assert found is not None
+    assert found.outcome is Outcome.APPROVE
+    assert changes_of(found) == {"loan_amount": 3_400.0}
+
+
+def test_to_be_referred_is_nothing_better_for_a_referral() -> None:
+    assert a_search(a_model_of_amounts(-2.5), decided=Outcome.REFER)() is None
+
+
+@pytest.mark.parametrize("height", [-2.5, 1.0])
+def test_a_rule_that_refers_gets_a_decline_to_a_person(height: float) -> None:
+    """Whatever the model says then."""
+    to_5000 = Condition("loan_amount", Comparison.AT_MOST, 5_000)
+    product = with_rule(PRODUCT, Outcome.REFER, to_5000)
+
+    found = a_search(a_model_of_amounts(height), product=product, decided=Outcome.DECLINE)()
+
+    assert found is not None
+    assert found.outcome is Outcome.REFER
+    assert changes_of(found) == {"loan_amount": 5_000.0}
+
+
+def test_a_rule_that_declines_gets_nothing_to_a_person() -> None:
+    """Though another rule refers."""
+    from_500 = Condition("loan_amount", Comparison.AT_LEAST, 500)
+    product = with_rule(PRODUCT, Outcome.REFER, from_500)
+    request = a_request(annual_income=5_999.0)
+
+    assert a_search(a_model(), request, product=product, decided=Outcome.DECLINE)() is None
+
+
+@dataclass
+class Threefold(LinearModel):
+    """A model in which three features act together, which no sum of contributions accounts for."""
+
+    def log_odds(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        together = (matrix[:, :3] > 0).all(axis=1)
+        answers: NDArray[np.float64] = super().log_odds(matrix) + together
+        return answers
+
+
+@pytest.mark.parametrize(
+    ("model", "least", "code"),
+    [
+        (
+            Threefold(a_model(loan_amount=1 / 10_000).weights, intercept=-3.5),
+            500.0,
+            "model_output_invalid",
+        ),
+        # Asked for nothing, it is declined by the last bit, and no feature accounts for that.
+        (a_model_of_amounts(math.log(0.1 / 0.9) + 5e-5), 0.0, "reasons_not_exact"),
+    ],
+)
+def test_a_referral_by_a_fault_is_nothing_better(model: Estimator, least: float, code: str) -> None:
+    product = a_product(loan_amount={"minimum": least})
+    row = a_row(product, a_request(loan_amount=least))
+    judgement = Judge(Terms.of(product))(row, model)
+
+    found = a_search(model, product=product, decided=Outcome.DECLINE)()
+
+    assert (judgement.outcome, judgement.decided_by.code) == (Outcome.REFER, code)
+    assert found is None
 
 
 # --- Where there are too many ---------------------------------------------------------------------
@@ -350,12 +476,41 @@ def test_a_fine_grid_is_searched_from_coarse_to_fine() -> None:
     assert model.rows < MAXIMUM_ROWS
 
 
-def test_a_search_for_what_is_not_there_is_bounded_and_says_so() -> None:
+@pytest.mark.parametrize("decided", [Outcome.DECLINE, Outcome.REFER])
+def test_a_search_for_what_is_not_there_is_bounded_and_says_so(decided: Outcome) -> None:
+    """Also where two outcomes would be better."""
     model = Counting(a_model().weights, intercept=0.0)
-    search = a_search(model, product=HUGE)
+    search = a_search(model, product=HUGE, decided=decided)
 
     assert search() is None
     assert not search.tried_all
+    assert model.rows < MAXIMUM_ROWS
+
+
+def test_a_decline_is_searched_no_longer_than_a_referral() -> None:
+    """All of 40,000 amounts may be tried for one outcome, and every second one for each of two."""
+    amounts = {"minimum": 2_000, "influence": Influence(change=LOWER, step=0.25)}
+    product = a_product(loan_amount=amounts, term_months={"influence": None})
+    rows, tried_all = {}, {}
+
+    for decided in (Outcome.DECLINE, Outcome.REFER):
+        model = Counting(a_model().weights, intercept=0.0)
+        search = a_search(model, product=product, decided=decided)
+        assert search() is None
+        rows[decided], tried_all[decided] = model.rows, search.tried_all
+
+    assert tried_all == {Outcome.DECLINE: False, Outcome.REFER: True}
+    assert rows[Outcome.DECLINE] == pytest.approx(rows[Outcome.REFER], rel=0.01)
+
+
+def test_where_an_approval_may_have_been_missed_a_referral_is_not_called_the_smallest() -> None:
+    model = Counting(a_model(loan_amount=1 / 10_000).weights, intercept=-2.5)
+
+    found = a_search(model, product=HUGE, decided=Outcome.DECLINE)()
+
+    assert found is not None
+    assert found.outcome is Outcome.REFER
+    assert not found.smallest
     assert model.rows < MAXIMUM_ROWS
 
 

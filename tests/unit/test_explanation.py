@@ -30,7 +30,6 @@ from tests.builders import (
     key_of,
     stored,
 )
-from tests.builders_receipts import record_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -61,9 +60,9 @@ def explained(
 
     def records(application_id: str) -> Iterator[Mapping[str, Any]]:
         if application_id == "application-1":
-            yield record_of(receipt, record=f"{SUPERSEDED}0001", response="{")
-            yield record_of(receipt, record="review/1")
-            yield record_of(receipt)
+            yield receipt.as_record(f"{SUPERSEDED}0001") | {"response": "{"}
+            yield receipt.as_record("review/1")
+            yield receipt.as_record()
 
     explain = ExplainDecision(product, records=records, load_model=lambda _, **__: model)
     document: dict[str, Any] = json.loads(
@@ -237,6 +236,34 @@ def test_the_counterfactual_is_approved_when_it_is_sent() -> None:
         assert document["counterfactual"][name] == approved[name]
 
 
+def test_where_no_change_is_approved_one_that_a_person_would_decide_is_told() -> None:
+    model = a_model(loan_amount=1 / 10_000, delinq_2yrs=0.5)
+    scorer = a_scorer(model=model)
+    declined = scorer()
+
+    document = explained(scorer, model=model)
+
+    changes = {change["feature"]: change["to"] for change in document["counterfactual"]["changes"]}
+    referred = scorer(a_body(application_id="application-2", **changes))
+    assert (declined["outcome"], referred["outcome"]) == ("decline", "refer")
+    for name in ("outcome", "probability_of_default", "points"):
+        assert document["counterfactual"][name] == referred[name]
+
+
+def test_of_a_referral_only_an_approval_is_told() -> None:
+    model = a_model(delinq_2yrs=0.6)
+    scorer = a_scorer(model=model)
+    scorer()
+
+    document = explained(scorer, model=model)
+
+    assert document["outcome"] == "refer"
+    assert document["no_counterfactual"] == {
+        "code": "none_exists",
+        "detail": "no change of loan_amount, term_months would be approved",
+    }
+
+
 def test_an_approval_needs_no_counterfactual() -> None:
     scorer = a_scorer()
     scorer()
@@ -327,7 +354,7 @@ def test_where_no_change_helps_the_explanation_says_so() -> None:
 
     assert document["no_counterfactual"] == {
         "code": "none_exists",
-        "detail": "no change of loan_amount, term_months would be approved",
+        "detail": "no change of loan_amount, term_months would be approved or referred to a person",
     }
 
 

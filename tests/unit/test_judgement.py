@@ -214,15 +214,17 @@ def test_the_bands_part_the_probabilities(estimate: float) -> None:
 
 
 @pytest.mark.parametrize("amount", [9.0, 11.0])
-def test_rules_pass_a_matrix_as_they_pass_one_row(amount: float) -> None:
-    product = replace(PRODUCT, policy=replace(PRODUCT.policy, rules=(a_rule(TOO_MUCH),)))
-    judge = Judge(Terms.of(product))
+@pytest.mark.parametrize("settled", [Outcome.DECLINE, Outcome.REFER])
+def test_rules_settle_a_matrix_as_they_settle_one_row(amount: float, settled: Outcome) -> None:
+    rule = replace(a_rule(TOO_MUCH), outcome=settled)
+    judge = Judge(Terms.of(replace(PRODUCT, policy=replace(PRODUCT.policy, rules=(rule,)))))
     row = a_row(loan_amount=amount)
 
-    assert (
-        judge.rules_pass(np.stack([row, row])).tolist()
-        == [judge(row, GOOD).outcome is Outcome.APPROVE] * 2
-    )
+    declined, referred = judge.settled_by_rules(np.stack([row, row]))
+
+    outcome = judge(row, GOOD).outcome
+    assert declined.tolist() == [outcome is Outcome.DECLINE] * 2
+    assert referred.tolist() == [outcome is Outcome.REFER] * 2
 
 
 def test_only_faults_that_pass_invite_to_send_again() -> None:

@@ -19,7 +19,7 @@ from credit_core.use_cases.materialize import (
     materialize,
     view_of_key,
 )
-from tests.builders import NOW, PRODUCT, SECRET
+from tests.builders import NOW, PRODUCT, SECRET, WITHOUT_RULES
 from tests.feature_rows import (
     AN_HOUR_AGO,
     BUREAU,
@@ -337,7 +337,9 @@ def test_a_backfill_under_a_new_version_of_the_view_replaces_rows_of_the_same_in
     new = replace(BUREAU, features=BUREAU.features[:after], version=2)
     store, row = FakeStore(), a_lake_row()
     for view in (old, new, old):
-        product = replace(PRODUCT, feature_views=(view, REGION), derived_features=())
+        product = replace(
+            PRODUCT, feature_views=(view, REGION), derived_features=(), policy=WITHOUT_RULES
+        )
         values = row.values[: len(view.features)]
         materialized([row._replace(values=values)], store, product=product)
 

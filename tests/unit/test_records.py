@@ -17,7 +17,7 @@ from credit_core.errors import (
     ApplicationUnknownError,
     CreditScoringError,
     DamagedReceiptError,
-    InvalidApplicationError,
+    InvalidRequestError,
     RecordConflictError,
     StoreUnavailableError,
 )
@@ -320,7 +320,7 @@ def test_today_is_a_fair_date_wherever_the_lender_is(minutes: int, after: timede
     ],
 )
 def test_a_fault_of_a_report_is_named_by_its_path(changes: dict[str, object], path: str) -> None:
-    with pytest.raises(InvalidApplicationError) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         read_outcome_report(an_outcome_body(**changes))
 
     assert [fault.path for fault in caught.value.faults] == [path]

@@ -31,13 +31,12 @@ from tests.builders import (
     fresh_rows,
     key_of,
 )
-from tests.builders_receipts import record_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from credit_core.domain.application_records import Attribute
     from credit_core.domain.product import CreditProduct
-    from credit_core.domain.receipt_archive import Attribute
     from credit_core.ports import LoadedModel
 
 type Record = dict[str, Attribute]
@@ -76,13 +75,13 @@ def a_record(
     score = ScoreApplication(product, secret=SECRET, store=store, champions=FixedChampion(model))
     score(a_body(**changes), as_of=NOW, timer=a_timer())
     (receipt,) = store.receipts.values()
-    return record_of(receipt)
+    return receipt.as_record()
 
 
 def replayed(
     record: Record, *, model: LoadedModel = MODEL, product: CreditProduct | None = PRODUCT
 ) -> Replay:
-    return Replayer(lambda *_: model, lambda _: product)(record)
+    return Replayer(lambda *_, **__: model, lambda _: product)(record)
 
 
 def with_json(record: Record, attribute: str, **changes: Any) -> Record:
@@ -95,7 +94,7 @@ def fields(replay: Replay) -> set[str]:
 
 
 RECORD = a_record()
-REPLAYER = Replayer(lambda *_: MODEL, lambda _: PRODUCT)
+REPLAYER = Replayer(lambda *_, **__: MODEL, lambda _: PRODUCT)
 SAID_ONCE = r'"(entity_key|created_timestamp)":"[^"]*"'
 """What a receipt says of a row once, and no decision depends on."""
 
@@ -233,7 +232,7 @@ def test_a_view_that_was_not_read_is_recomputed_from_its_status() -> None:
     score = ScoreApplication(PRODUCT, secret=SECRET, store=store, champions=champion)
     score(a_body(), as_of=NOW, timer=a_timer())
 
-    found = replayed(record_of(store.receipts["application-1"]))
+    found = replayed(store.receipts["application-1"].as_record())
 
     assert (found.verdict, found.note) == (Verdict.IDENTICAL, "")
 
@@ -324,8 +323,8 @@ def test_a_receipt_from_before_terms_were_kept_says_so() -> None:
 def test_a_model_that_cannot_be_had_is_asked_for_once() -> None:
     asked: list[tuple[str, str, str]] = []
 
-    def load(*key: str) -> LoadedModel:
-        asked.append((key[0], key[1], key[2]))
+    def load(product: str, /, *, version: str, manifest_sha256: str) -> LoadedModel:
+        asked.append((product, version, manifest_sha256))
         raise ModelUnavailableError("personal_loan/v1/manifest.json cannot be read: NoSuchKey")
 
     replayer = Replayer(load, lambda _: PRODUCT)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from credit_core.domain.policy_definition import Outcome
 from credit_core.domain.review import Review, ReviewReader, adverse_action_codes
-from credit_core.errors import BodyTooLargeError, InvalidApplicationError
+from credit_core.errors import BodyTooLargeError, InvalidRequestError
 from tests.builders import PRODUCT
 from tests.builders_records import A_REVIEW, a_review_body
 
@@ -17,7 +17,7 @@ read_review = ReviewReader(PRODUCT)
 
 
 def faults_of(body: str) -> dict[str, str]:
-    with pytest.raises(InvalidApplicationError) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         read_review(body)
     return {fault.path: fault.message for fault in caught.value.faults}
 
@@ -96,7 +96,7 @@ def test_all_faults_are_told_at_once_and_no_value_is_repeated() -> None:
     ],
 )
 def test_what_is_no_review_is_refused(body: str) -> None:
-    with pytest.raises(InvalidApplicationError):
+    with pytest.raises(InvalidRequestError):
         read_review(body)
 
 
@@ -116,7 +116,7 @@ def test_what_is_no_review_is_refused(body: str) -> None:
 def test_whatever_comes_is_a_review_or_is_refused(document: dict[str, object]) -> None:
     try:
         review = read_review(json.dumps(document))
-    except InvalidApplicationError:
+    except InvalidRequestError:
         return
     assert bool(review.adverse_action_codes) == (review.outcome is Outcome.DECLINE)
 

@@ -15,7 +15,7 @@ from credit_core.domain.product import Defaults, DType
 from credit_core.domain.terms import Terms
 from credit_core.errors import (
     ApplicationConflictError,
-    InvalidApplicationError,
+    InvalidRequestError,
     ModelOutputError,
     StoreUnavailableError,
 )
@@ -330,6 +330,6 @@ def test_a_retryable_referral_is_no_leave_to_change_the_body() -> None:
 def test_a_bad_body_reaches_no_store() -> None:
     scorer = a_scorer()
 
-    with pytest.raises(InvalidApplicationError):
+    with pytest.raises(InvalidRequestError):
         scorer(a_body(annual_income=-1))
     assert scorer.store.receipts == {}

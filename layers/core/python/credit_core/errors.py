@@ -5,8 +5,8 @@
     CreditScoringError
     ├── ConfigurationError          the deployment is wrong: a variable, a secret
     ├── InvalidProductError         a product definition contradicts itself
-    ├── InvalidApplicationError     the client sent something that cannot be judged
-    │   └── BodyTooLargeError       it is longer than any application
+    ├── InvalidRequestError         the client sent something that cannot be read or judged
+    │   └── BodyTooLargeError       it is longer than any such request
     ├── ApplicationConflictError    the id was used before, with another body
     ├── ApplicationUnknownError     nothing was decided under this id
     ├── RecordConflictError         a review or an outcome contradicts what is recorded
@@ -59,7 +59,7 @@ class Fault:
     message: str
 
 
-class InvalidApplicationError(CreditScoringError):
+class InvalidRequestError(CreditScoringError):
     """The body cannot be judged. Every fault is listed; no value is repeated."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
@@ -67,7 +67,7 @@ class InvalidApplicationError(CreditScoringError):
         self.faults = tuple(faults)
 
 
-class BodyTooLargeError(InvalidApplicationError):
+class BodyTooLargeError(InvalidRequestError):
     """The body is longer than anything that could be judged; it was not read."""
 
 

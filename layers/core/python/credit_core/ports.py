@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime, timedelta
 
-    from credit_core.domain.application_records import ApplicationRecords, Record
-    from credit_core.domain.decision import Receipt
+    from credit_core.domain.application_records import ApplicationRecords, Record, StoredRecord
     from credit_core.domain.metrics import Measurement
     from credit_core.domain.model_manifest import ModelManifest, RolloutPointer
     from credit_core.domain.online_store import FeatureRow
     from credit_core.domain.product import FeatureView, Value
-    from credit_core.domain.receipt_archive import ArchivedRecord, Days, StoredRecord
+    from credit_core.domain.receipt import Receipt
+    from credit_core.domain.receipt_archive import ArchivedRecord, Days
 
 # --- scoring -------------------------------------------------------------------------------
 
@@ -153,6 +153,17 @@ class ModelRegistry(Protocol):
         Raises:
             RolloutConflictError: The pointer is not of the revision before this one any more.
             StoreUnavailableError: It is not known to be moved; doing it again is safe.
+        """
+
+
+class RegisteredModels(Protocol):
+    """Loads any model that was registered, for whatever its product defined then."""
+
+    def __call__(self, product: str, /, *, version: str, manifest_sha256: str) -> LoadedModel:
+        """Return the model whose manifest has that SHA-256, verified.
+
+        Raises:
+            ModelUnavailableError: It cannot be loaded.
         """
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import random
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from credit_core.adapters.clients import AWS_ERRORS, error_code
+from credit_core.adapters.decision_records import DynamoDecisionRecords
+from credit_core.adapters.dynamodb_items import to_dynamodb
 from credit_core.domain.application_records import (
     DECISION,
     MOMENTS,
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import PutTypeDef, UpdateTypeDef
 
+    from credit_core.domain.application_records import StoredRecord
+
 LOST_RACES = frozenset(
     {
         "ConditionalCheckFailed",
@@ -44,7 +48,6 @@ Source: Amazon DynamoDB API Reference, TransactWriteItems.
 
 WAIT_SECONDS = 0.02
 READ = ("record", "outcome", "response", "revision", "added", "number", *set(MOMENTS.values()))
-NAMES = {f"#{name}": name for name in READ}
 """The attributes that are read. A decision's model input and terms stay where they are."""
 
 
@@ -61,6 +64,7 @@ class DynamoApplicationRecords:
         self._dynamodb = dynamodb
         self._product = product
         self._table = table
+        self._records = DynamoDecisionRecords(dynamodb, table)
 
     def read(self, application_id: str) -> ApplicationRecords | None:
         """Return all that is recorded of an application, or None where nothing was decided.
@@ -69,25 +73,15 @@ class DynamoApplicationRecords:
             DamagedReceiptError: A record cannot be read.
             StoreUnavailableError: The store did not answer.
         """
-        pages = self._dynamodb.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="application_id = :id",
-            ExpressionAttributeValues={":id": {"S": application_id}},
-            ProjectionExpression=", ".join(NAMES),
-            ExpressionAttributeNames=NAMES,
-            ConsistentRead=True,
-        )
-        try:
-            items = {item["record"]["S"]: item for page in pages for item in page["Items"]}
-        except AWS_ERRORS as error:
-            raise StoreUnavailableError(
-                f"the decisions did not answer: {error_code(error)}"
-            ) from None
+        items = {
+            str(record["record"]): record
+            for record in self._records.of_application(application_id, attributes=READ)
+        }
         if DECISION not in items:
             return None
         try:
             return _records(application_id, items)
-        except (KeyError, ValueError) as error:
+        except KeyError as error:
             raise DamagedReceiptError(f"a record misses {error}") from None
 
     def add(self, record: Record, *, to: ApplicationRecords) -> bool:
@@ -119,39 +113,46 @@ class DynamoApplicationRecords:
     def _put(self, record: Record, to: ApplicationRecords) -> PutTypeDef:
         return {
             "TableName": self._table,
-            "Item": {
-                "application_id": {"S": to.application_id},
-                "record": {"S": record.name},
-                "product": {"S": self._product},
-                "outcome": {"S": record.outcome},
-                _moment(record.name): {"S": record.at},
-                "number": {"N": _next(to)},
-                "response": {"S": record.document},
-            },
+            "Item": to_dynamodb(
+                {
+                    "application_id": to.application_id,
+                    "record": record.name,
+                    "product": self._product,
+                    "outcome": record.outcome,
+                    _moment(record.name): record.at,
+                    "number": _next(to),
+                    "response": record.document,
+                }
+            ),
             "ConditionExpression": "attribute_not_exists(application_id)",
         }
 
     def _update(self, to: ApplicationRecords) -> UpdateTypeDef:
         unchanged = "#added = :added" if to.added else "attribute_not_exists(#added)"
         names = {"#revision": "revision", "#added": "added"}
-        values = {":revision": {"N": str(to.revision)}, ":next": {"N": _next(to)}}
+        values = {":revision": to.revision, ":next": _next(to)}
         if to.added:
-            values[":added"] = {"N": str(to.added)}
+            values[":added"] = to.added
         return {
             "TableName": self._table,
             "Key": {"application_id": {"S": to.application_id}, "record": {"S": DECISION}},
             "UpdateExpression": "SET #added = :next",
             "ConditionExpression": f"#revision = :revision AND {unchanged}",
             "ExpressionAttributeNames": names,
-            "ExpressionAttributeValues": values,
+            "ExpressionAttributeValues": to_dynamodb(values),
         }
 
 
-def _next(to: ApplicationRecords) -> str:
-    return str(len(to.reviews) + len(to.outcomes) + 1)
+def _next(to: ApplicationRecords) -> int:
+    return len(to.reviews) + len(to.outcomes) + 1
 
 
-def _records(application_id: str, items: Mapping[str, Mapping[str, Any]]) -> ApplicationRecords:
+def _records(application_id: str, items: Mapping[str, StoredRecord]) -> ApplicationRecords:
+    """Return the records in an application's items.
+
+    Raises:
+        KeyError: An attribute is missing, or of another type.
+    """
     decision = items[DECISION]
 
     def beginning_with(prefix: str) -> tuple[Record, ...]:
@@ -161,23 +162,32 @@ def _records(application_id: str, items: Mapping[str, Mapping[str, Any]]) -> App
     return ApplicationRecords(
         application_id,
         _record(decision),
-        revision=int(decision["revision"]["N"]),
-        added=int(decision.get("added", {"N": "0"})["N"]),
+        revision=_attribute(decision, "revision", int),
+        added=_attribute(decision, "added", int) if "added" in decision else 0,
         superseded=beginning_with(SUPERSEDED),
         reviews=beginning_with(REVIEW),
         outcomes=beginning_with(OUTCOME),
     )
 
 
-def _place(item: Mapping[str, Any]) -> int:
+def _place(item: StoredRecord) -> int:
     """Return an item's place among its kind: a decision's revision, an addition's number."""
-    return int(item["revision" if "revision" in item else "number"]["N"])
+    return _attribute(item, "revision" if "revision" in item else "number", int)
 
 
-def _record(item: Mapping[str, Any]) -> Record:
-    name = item["record"]["S"]
-    at = item[_moment(name)]["S"]
-    return Record(name, item["outcome"]["S"], at, item["response"]["S"])
+def _record(item: StoredRecord) -> Record:
+    name, outcome, at, document = (
+        _attribute(item, attribute, str)
+        for attribute in ("record", "outcome", _moment(str(item["record"])), "response")
+    )
+    return Record(name, outcome, at, document)
+
+
+def _attribute[Kind: (str, int)](item: StoredRecord, name: str, kind: type[Kind]) -> Kind:
+    value = item[name]
+    if type(value) is not kind:
+        raise KeyError(name)
+    return value
 
 
 def _moment(name: str) -> str:

@@ -12,6 +12,7 @@ import random
 import re
 import time
 import zlib
+from base64 import b64encode
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -26,7 +27,14 @@ if TYPE_CHECKING:
     from credit_core.adapters.http_connection import Response
 
 FIRST_TRY_SHARE = 0.5
-"""Of the time a call has: as much is left for the second try, on a connection of its own."""
+"""Of the time a call has: as much is left for the second try, on another connection."""
+
+NEW_CONNECTION_SECONDS = 0.05
+"""What the first try may take at least if it has to open a connection, as after a quiet time.
+
+Name, TCP, TLS and DynamoDB's first answer on a connection take some 20 to 40 ms, and a second try
+would begin all of it anew: in half of a read's time neither would end.
+"""
 
 SMALLEST_WAIT_SECONDS = 0.002
 
@@ -79,11 +87,12 @@ CALL_ERRORS = (NoAnswerError, RefusedError)
 """What a call may raise."""
 
 
-def twice[Answer](call: Callable[[float], Answer], *, deadline: float) -> Answer:
+def twice[Answer](call: Callable[[float, float], Answer], *, deadline: float) -> Answer:
     """Make a call, and once more if it failed and another try may succeed.
 
     Args:
-        call: Takes its deadline, of ``time.monotonic``.
+        call: Takes its deadline, of ``time.monotonic``, on a connection that is open, and on one
+            that it has to open.
         deadline: Of both tries together.
 
     Raises:
@@ -91,15 +100,16 @@ def twice[Answer](call: Callable[[float], Answer], *, deadline: float) -> Answer
         RefusedError: The service refused for good, or twice.
     """
     now = time.monotonic()
+    half = now + (deadline - now) * FIRST_TRY_SHARE
     try:
-        return call(now + (deadline - now) * FIRST_TRY_SHARE)
+        return call(half, min(deadline, max(half, now + NEW_CONNECTION_SECONDS)))
     except NoAnswerError:
         pass
     except RefusedError as error:
         if not error.passing:
             raise
     pause(deadline)
-    return call(deadline)
+    return call(deadline, deadline)
 
 
 def pause(deadline: float, *, doublings: int = 0) -> None:
@@ -125,6 +135,7 @@ class _Service:
         body: bytes = b"",
         payload_sha256: str = EMPTY_SHA256,
         deadline: float,
+        deadline_if_new: float,
     ) -> Response:
         """Sign a request as of now, send it and return the response."""
         identity = credentials()
@@ -146,7 +157,9 @@ class _Service:
             f"{method} {path} HTTP/1.1\r\n{lines}authorization: {authorization}\r\n"
             f"content-length: {len(body)}\r\n\r\n"
         )
-        return self._origin.exchange(head.encode() + body, deadline=deadline)
+        return self._origin.exchange(
+            head.encode() + body, deadline=deadline, deadline_if_new=deadline_if_new
+        )
 
 
 class JsonApi(_Service):
@@ -184,10 +197,16 @@ class JsonApi(_Service):
             "x-amz-target": f"{self._target}.{operation}",
         }
 
-        def once(until: float) -> dict[str, Any]:
+        def once(until: float, until_if_new: float) -> dict[str, Any]:
             return _document(
                 self._exchange(
-                    "POST", "/", headers, body=body, payload_sha256=sha256, deadline=until
+                    "POST",
+                    "/",
+                    headers,
+                    body=body,
+                    payload_sha256=sha256,
+                    deadline=until,
+                    deadline_if_new=until_if_new,
                 )
             )
 
@@ -213,8 +232,10 @@ class Bucket(_Service):
         path = quote(f"{self._prefix}{key}", safe="/~")
         headers = {"x-amz-content-sha256": EMPTY_SHA256}
 
-        def once(until: float) -> bytes:
-            response = self._exchange("GET", path, headers, deadline=until)
+        def once(until: float, until_if_new: float) -> bytes:
+            response = self._exchange(
+                "GET", path, headers, deadline=until, deadline_if_new=until_if_new
+            )
             if response.status == HTTPStatus.OK:
                 return response.body
             found = ERROR_CODE_IN_XML.search(response.body)
@@ -224,7 +245,12 @@ class Bucket(_Service):
         return twice(once, deadline=deadline)
 
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+def _base64(value: bytes) -> str:
+    return b64encode(value).decode()
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), default=_base64).encode
+"""The JSON protocol's form of a document; bytes are base64."""
 
 
 def _document(response: Response) -> dict[str, Any]:

@@ -6,12 +6,13 @@ log queries its ids; a line for each of the two would cost the hot path as much 
 
 from __future__ import annotations
 
+import json
+import time
 from typing import TYPE_CHECKING
 
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools import Logger
 
-from credit_core.domain.metrics import NAMESPACE, Metric, dimensions
+from credit_core.domain.metrics import NAMESPACE, Metric, Unit, dimensions
 from credit_core.errors import loggable
 
 if TYPE_CHECKING:
@@ -20,12 +21,11 @@ if TYPE_CHECKING:
 
 
 class DecisionLog:
-    """The log and the metrics of one function. One thread at a time: its metrics are collected."""
+    """The log and the metrics of one function."""
 
     def __init__(self, *, service: str, stage: str, product: str) -> None:
         self._logger = Logger(service=service, log_uncaught_exceptions=False)
-        self._metrics = Metrics(namespace=NAMESPACE)
-        self._metrics.set_default_dimensions(**dimensions(stage=stage, product=product))
+        self._dimensions = dimensions(stage=stage, product=product)
 
     def decided(
         self,
@@ -41,16 +41,14 @@ class DecisionLog:
             about: What else the line says.
             stages_ms: Time per stage, each a metric.
         """
-        metrics = self._metrics
-        metrics.add_metadata("message", "decided")
-        for name, value in about.items():
-            metrics.add_metadata(name, value)
-        for stage, milliseconds in stages_ms.items():
-            metrics.add_metric(f"Stage{stage.title()}", MetricUnit.Milliseconds, milliseconds)
-        metrics.add_metric(Metric.DECISIONS, MetricUnit.Count, sum(outcomes.values()))
-        for outcome, count in outcomes.items():
-            metrics.add_metric(f"Outcome{outcome.title()}", MetricUnit.Count, count)
-        metrics.flush_metrics()
+        values: dict[str, float] = {
+            f"Stage{stage.title()}": milliseconds for stage, milliseconds in stages_ms.items()
+        }
+        units = dict.fromkeys(values, Unit.MILLISECONDS)
+        counts = {f"Outcome{outcome.title()}": count for outcome, count in outcomes.items()}
+        counts[Metric.DECISIONS] = sum(outcomes.values())
+        units |= dict.fromkeys(counts, Unit.COUNT)
+        self._write({"message": "decided", **about, **values, **counts}, units)
 
     def refused(self, error: Exception, *, about: Mapping[str, object]) -> None:
         """Say that a request got no decision, and why."""
@@ -60,10 +58,25 @@ class DecisionLog:
         """Say which champions could not be loaded; the one in memory goes on serving.
 
         Args:
-            failures: Noted by the thread that loads, and taken out here: metrics are collected by
-                one thread.
+            failures: Noted by the thread that loads, and taken out here.
         """
         while failures:
             self._logger.error("model load failed", extra={"reason": loggable(failures.popleft())})
-            self._metrics.add_metric(Metric.MODEL_LOAD_FAILURE, MetricUnit.Count, 1)
-            self._metrics.flush_metrics()
+            self._write({Metric.MODEL_LOAD_FAILURE: 1}, {Metric.MODEL_LOAD_FAILURE: Unit.COUNT})
+
+    def _write(self, line: Mapping[str, object], units: Mapping[str, Unit]) -> None:
+        """Write a line, with the metrics that it holds and their units.
+
+        Source: Amazon CloudWatch User Guide, "Specification: Embedded metric format".
+        """
+        metrics = [{"Name": name, "Unit": unit} for name, unit in units.items()]
+        directive = {
+            "Namespace": NAMESPACE,
+            "Dimensions": [list(self._dimensions)],
+            "Metrics": metrics,
+        }
+        about = {"Timestamp": time.time_ns() // 1_000_000, "CloudWatchMetrics": [directive]}
+        print(_json({"_aws": about, **self._dimensions, **line}))  # noqa: T201 (Lambda's log)
+
+
+_json = json.JSONEncoder(separators=(",", ":")).encode

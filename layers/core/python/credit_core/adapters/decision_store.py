@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 import time
-from contextlib import suppress
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from credit_core.adapters.aws_calls import CALL_ERRORS, JsonApi, RefusedError, pause
-from credit_core.domain.decision import Receipt
+from credit_core.adapters.dynamodb_items import from_dynamodb, to_dynamodb
+from credit_core.domain.application_records import DECISION, SUPERSEDED
 from credit_core.domain.model_manifest import ROLLOUT_RECORD, RolloutPointer
-from credit_core.errors import DamagedReceiptError, StoreUnavailableError
+from credit_core.domain.receipt import receipt_of
+from credit_core.errors import StoreUnavailableError
 from credit_core.ports import Readout, StoredFeatures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from credit_core.domain.receipt import Receipt
     from credit_core.ports import Timer
 
 READ_SHARE = 0.6
@@ -29,29 +29,7 @@ the deadline, its first try half of that. Within the read, half is for the first
 is 24 and 24 for reading, 16 and 16 for writing; DynamoDB answers in about 5.
 """
 
-DECISION = "decision"
 SMALLEST_READ_SECONDS = 0.002
-
-
-class _Form(NamedTuple):
-    """How values of a type lie in an item: DynamoDB's type, and JSON's type of the value."""
-
-    dynamodb_type: str
-    json_type: type
-    read: Callable[[Any], object]
-    write: Callable[[Any], object]
-
-
-_INTEGER = _Form("N", str, int, str)
-_FORM_OF_TYPE = {
-    "str": _Form("S", str, str, str),
-    "bytes": _Form("B", str, base64.b64decode, lambda value: base64.b64encode(value).decode()),
-    "int": _INTEGER,
-    "int | None": _INTEGER,
-    "bool": _Form("BOOL", bool, bool, bool),
-}
-_FORMS = {field.name: _FORM_OF_TYPE[str(field.type)] for field in fields(Receipt)}
-_OPTIONAL = {field.name for field in fields(Receipt) if str(field.type).endswith("| None")}
 
 
 def dynamodb() -> JsonApi:
@@ -112,7 +90,7 @@ class DynamoDecisionStore:
         return Readout(
             rows,
             frozenset(key["entity_key"]["S"] for key in unread.get(self._online_store, [])),
-            _receipt(receipts[0]) if receipts else None,
+            receipt_of(from_dynamodb(receipts[0])) if receipts else None,
             _pointer(pointers[0]) if pointers else None,
         )
 
@@ -154,7 +132,7 @@ class DynamoDecisionStore:
         """
         put = self._put(receipt, DECISION, "revision = :known AND attribute_not_exists(added)")
         put["ExpressionAttributeValues"] = {":known": {"N": str(earlier.revision)}}
-        record = f"superseded/{earlier.revision:04}"
+        record = f"{SUPERSEDED}{earlier.revision:04}"
         keep = self._put(earlier, record, "attribute_not_exists(application_id)")
         deadline = _deadline(timer)
         try:
@@ -176,15 +154,9 @@ class DynamoDecisionStore:
         return None
 
     def _put(self, receipt: Receipt, record: str, condition: str) -> dict[str, object]:
-        values = {name: getattr(receipt, name) for name in _FORMS}
-        item: dict[str, object] = {
-            name: {_FORMS[name].dynamodb_type: _FORMS[name].write(value)}
-            for name, value in values.items()
-            if value is not None
-        }
         return {
             "TableName": self._decisions,
-            "Item": item | {"record": {"S": record}},
+            "Item": to_dynamodb(receipt.as_record(record)),
             "ConditionExpression": condition,
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
@@ -199,7 +171,7 @@ class DynamoDecisionStore:
             item = next(iter(items.get(self._decisions, ())), None)
         if item is None:
             raise StoreUnavailableError("the receipt was not written, nor was another one read")
-        return _receipt(item)
+        return receipt_of(from_dynamodb(item))
 
     def _batch_get(
         self, request: dict[str, Any], deadline: float
@@ -234,28 +206,6 @@ def _decision_key(application_id: str) -> dict[str, object]:
 
 def _not_written(error: Exception) -> StoreUnavailableError:
     return StoreUnavailableError(f"the receipt was not written ({error})")
-
-
-def _receipt(item: Mapping[str, Any]) -> Receipt:
-    """Return the receipt in an item.
-
-    Raises:
-        DamagedReceiptError: An attribute is missing, or of another type.
-    """
-    values: dict[str, Any] = {
-        name: _value(name, form, item.get(name, {}))
-        for name, form in _FORMS.items()
-        if name in item or name not in _OPTIONAL
-    }
-    return Receipt(**values)
-
-
-def _value(name: str, form: _Form, attribute: Mapping[str, Any]) -> object:
-    value = attribute.get(form.dynamodb_type)
-    if type(value) is form.json_type:
-        with suppress(ValueError):
-            return form.read(value)
-    raise DamagedReceiptError(f"{name} of a stored decision is missing or of another type")
 
 
 def _pointer(item: Mapping[str, Any]) -> RolloutPointer | None:

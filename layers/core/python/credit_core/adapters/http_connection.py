@@ -70,7 +70,7 @@ class Origin:
         self._idle: list[_Connection] = []
         self.host_header = parts.netloc
 
-    def exchange(self, request: bytes, *, deadline: float) -> Response:
+    def exchange(self, request: bytes, *, deadline: float, deadline_if_new: float) -> Response:
         """Send a request and return the response.
 
         A connection that the server closed while it was idle is replaced at once. The server may
@@ -79,6 +79,7 @@ class Origin:
         Args:
             request: Head and body.
             deadline: Of ``time.monotonic``.
+            deadline_if_new: Instead of it where no connection is open.
 
         Raises:
             NoAnswerError: No complete response came before the deadline.
@@ -91,7 +92,11 @@ class Origin:
                     return self._exchange_on(connection, request, deadline)
                 except _StaleConnectionError:
                     pass
-            return self._exchange_on(self._connect(deadline), request, deadline)
+                except TimeoutError:
+                    # What became of it while it was idle became of the others too, unnoticed.
+                    self._idle.clear()
+                    raise
+            return self._exchange_on(self._connect(deadline_if_new), request, deadline_if_new)
         except OSError as error:
             raise NoAnswerError(type(error).__name__) from None
 

@@ -14,9 +14,9 @@ from credit_core.errors import (
     ConfigurationError,
     CreditScoringError,
     DamagedReceiptError,
-    InvalidApplicationError,
     InvalidFeatureFileError,
     InvalidProductError,
+    InvalidRequestError,
     MalformedFeaturesError,
     ModelOutputError,
     ModelUnavailableError,
@@ -47,7 +47,7 @@ PROBLEM_OF_ERROR: dict[type[CreditScoringError], Problem] = {
     CreditScoringError: UNEXPECTED,
     ConfigurationError: UNEXPECTED,
     InvalidProductError: UNEXPECTED,
-    InvalidApplicationError: Problem(HTTPStatus.BAD_REQUEST, "The request is not valid", open=True),
+    InvalidRequestError: Problem(HTTPStatus.BAD_REQUEST, "The request is not valid", open=True),
     BodyTooLargeError: Problem(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large", open=True
     ),
@@ -87,7 +87,7 @@ def problem_document(error: Exception, *, request_id: str) -> dict[str, object]:
         "status": problem.status.value,
         "request_id": request_id,
     }
-    if isinstance(error, InvalidApplicationError):
+    if isinstance(error, InvalidRequestError):
         document["detail"] = f"{len(error.faults)} fault(s); each names its field"
         document["faults"] = [
             {"path": fault.path, "message": fault.message} for fault in error.faults

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from credit_core.domain.application import APPLICATION_ID_PATTERN, WHOLE_BODY
-from credit_core.errors import Fault, InvalidApplicationError
+from credit_core.errors import Fault, InvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +48,7 @@ class ProxyRequest:
         """Return the body.
 
         Raises:
-            InvalidApplicationError: It is said to be base64, and is not.
+            InvalidRequestError: It is said to be base64, and is not.
         """
         body: str | None = self.event.get("body")
         if not body or not self.event.get("isBase64Encoded"):
@@ -56,7 +56,7 @@ class ProxyRequest:
         try:
             return base64.b64decode(body, validate=True)
         except ValueError:
-            raise InvalidApplicationError([Fault(WHOLE_BODY, "is not base64")]) from None
+            raise InvalidRequestError([Fault(WHOLE_BODY, "is not base64")]) from None
 
     def application_id(self) -> str:
         """Return the application id in the path.
@@ -65,13 +65,13 @@ class ProxyRequest:
         has decoded the path already.
 
         Raises:
-            InvalidApplicationError: No application can have that id.
+            InvalidRequestError: No application can have that id.
         """
         parameters = self.event.get("pathParameters") or {}
         found = unquote(parameters.get("application_id") or "")
         if not APPLICATION_ID.fullmatch(found):
             message = f"must match {APPLICATION_ID_PATTERN}"
-            raise InvalidApplicationError([Fault("application_id", message)])
+            raise InvalidRequestError([Fault("application_id", message)])
         return found
 
 

@@ -75,15 +75,27 @@ def verified_model(
         ArtifactIntegrityError: Manifest or model are not the bytes that were registered.
         ModelUnavailableError: They cannot be fetched, or the model does not run.
     """
-    key = manifest_key(product, version)
-    body = read(key)
-    verify_sha256(key, body, manifest_sha256)
-    manifest = ModelManifest.from_json(body)
+    manifest = verified_manifest(read, product, version=version, manifest_sha256=manifest_sha256)
     check(manifest)
     key = model_key(product, version)
     body = read(key)
     verify_sha256(key, body, manifest.onnx_sha256)
     return OnnxModel.from_bytes(body, manifest, manifest_sha256=manifest_sha256)
+
+
+def verified_manifest(
+    read: Callable[[str], bytes], product: str, *, version: str, manifest_sha256: str
+) -> ModelManifest:
+    """Return the manifest of a registered model.
+
+    Raises:
+        ArtifactIntegrityError: It is not the bytes that were registered.
+        ModelUnavailableError: It cannot be fetched.
+    """
+    key = manifest_key(product, version)
+    body = read(key)
+    verify_sha256(key, body, manifest_sha256)
+    return ModelManifest.from_json(body)
 
 
 def objects_in(bucket: Bucket) -> Callable[[str], bytes]:

@@ -10,6 +10,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import ValidationError
 
 from credit_core.adapters.clients import AWS_ERRORS, error_code
 from credit_core.domain.model_manifest import (
@@ -139,6 +140,21 @@ class S3DynamoModelRegistry:
         """
         text = self._attribute(ROLLOUT_RECORD, "pointer")
         return None if text is None else RolloutPointer.model_validate_json(text)
+
+    def champion(self) -> RolloutPointer:
+        """Return the rollout pointer where there has to be one.
+
+        Raises:
+            ModelUnavailableError: No champion was promoted, or the pointer cannot be read.
+            StoreUnavailableError: The registry did not answer.
+        """
+        try:
+            pointer = self.pointer()
+        except (KeyError, ValidationError):
+            raise ModelUnavailableError("the rollout pointer cannot be read") from None
+        if pointer is None:
+            raise ModelUnavailableError("no champion has been promoted yet")
+        return pointer
 
     def move(self, pointer: RolloutPointer) -> None:
         """Replace the pointer of the revision before this one, and set both models' states.

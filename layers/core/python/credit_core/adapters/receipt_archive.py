@@ -1,34 +1,29 @@
-"""The archive of receipts in S3, the table behind it, and the queue of what was given up."""
+"""The archive of receipts in S3, and the queue of what was given up on the way to it."""
 
 from __future__ import annotations
 
 import json
-from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import batched, chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from credit_core.adapters.clients import AWS_ERRORS, error_code
-from credit_core.domain.application_records import MOMENTS
 from credit_core.domain.places import receipts_prefix
 from credit_core.domain.receipt_archive import DAY, Days, day_of
 from credit_core.errors import StoreUnavailableError
 from credit_core.ports import FailedBatch, Kept
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
-    from credit_core.domain.receipt_archive import ArchivedRecord, Attribute, StoredRecord
+    from credit_core.domain.receipt_archive import ArchivedRecord
 
 THERE = "PreconditionFailed"
 """S3's word for an object that may not be written because there is one."""
-SEGMENTS = 8
-"""Parts of the table that are read at once."""
 MESSAGES_A_CALL = 10
 """Limit of each of SQS's calls."""
 CLOCKS_APART = timedelta(hours=1)
@@ -86,64 +81,6 @@ class S3ReceiptArchive:
         except AWS_ERRORS as error:
             return error_code(error)
         return None
-
-
-class DynamoDBDecisionRecords:
-    """Reads the decisions table from one end to the other, in several parts at once."""
-
-    def __init__(self, dynamodb: DynamoDBClient, table: str) -> None:
-        self._dynamodb = dynamodb
-        self._table = table
-
-    def of(self, days: Days) -> Iterator[StoredRecord]:
-        """Yield each record made in these days, and each that doesn't say when; perhaps others.
-
-        Raises:
-            StoreUnavailableError: Not all could be read.
-        """
-        with ThreadPoolExecutor(SEGMENTS) as pool:
-            segments = [self._pages(days, segment) for segment in range(SEGMENTS)]
-            while segments:
-                pages = list(pool.map(lambda pages: next(pages, None), segments))
-                for items in pages:
-                    yield from map(from_dynamodb, items or ())
-                segments = [
-                    pages_of
-                    for pages_of, items in zip(segments, pages, strict=True)
-                    if items is not None
-                ]
-
-    def _pages(self, days: Days, segment: int) -> Iterator[Sequence[Mapping[str, Any]]]:
-        pages = self._dynamodb.get_paginator("scan").paginate(
-            TableName=self._table,
-            Segment=segment,
-            TotalSegments=SEGMENTS,
-            ConsistentRead=True,
-            FilterExpression=OUTSIDE_IS_LEFT_OUT,
-            ExpressionAttributeNames=NAMES,
-            ExpressionAttributeValues={
-                **KINDS,
-                ":first": {"S": days.first.isoformat()},
-                # After the date comes a T, which is less.
-                ":end": {"S": f"{days.last.isoformat()}U"},
-            },
-        )
-        try:
-            for page in pages:
-                yield page["Items"]
-        except AWS_ERRORS as error:
-            message = f"the decisions could not be read: {error_code(error)}"
-            raise StoreUnavailableError(message) from None
-
-
-NAMES = {"#record": "record"} | {f"#{moment}": moment for moment in MOMENTS.values()}
-KINDS = {f":kind{place}": {"S": kind} for place, kind in enumerate(MOMENTS)}
-# What lies outside is left out, and not what lies inside taken in: a comparison with an attribute
-# that an item lacks is false, and an item without its moment has to be seen.
-OUTSIDE_IS_LEFT_OUT = " AND ".join(
-    f"NOT (begins_with(#record, :kind{place}) AND (#{moment} < :first OR #{moment} > :end))"
-    for place, moment in enumerate(MOMENTS.values())
-)
 
 
 class SqsFailedBatches:
@@ -238,30 +175,3 @@ def days_of_failure(body: str) -> Days | None:
     except (KeyError, TypeError, ValueError):
         return None
     return Days((first - CLOCKS_APART).date(), (last + CLOCKS_APART).date())
-
-
-def from_dynamodb(item: Mapping[str, Mapping[str, Any]]) -> dict[str, Attribute]:
-    r"""Return an item by attribute, from the form in which DynamoDB and its streams send it.
-
-    A stream's event is JSON, where bytes come in base64; a client has decoded them already. A kind
-    of value that no record has is kept as DynamoDB writes it.
-
-    >>> from_dynamodb({"a": {"S": "text"}, "n": {"N": "1"}, "b": {"B": "AAE="}, "c": {"B": b"0"}})
-    {'a': 'text', 'n': 1, 'b': b'\x00\x01', 'c': b'0'}
-    """
-    return {name: _attribute(value) for name, value in item.items()}
-
-
-def _attribute(value: Mapping[str, Any]) -> Attribute:
-    ((kind, content),) = value.items()
-    match kind:
-        case "N":
-            number = json.loads(content)
-            return number if isinstance(number, int) else float(number)
-        case "B":
-            return b64decode(content) if isinstance(content, str) else bytes(content)
-        case "NULL":
-            return None
-        case "S" | "BOOL":
-            return content  # type: ignore[no-any-return]
-    return json.dumps(value, sort_keys=True, default=str)

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from credit_core.domain.product import LARGEST_EXACT_INTEGER, DType, KeyType
-from credit_core.errors import BodyTooLargeError, Fault, InvalidApplicationError
+from credit_core.errors import BodyTooLargeError, Fault, InvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -65,6 +65,9 @@ class Application:
     canonical: str
 
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
 class ApplicationReader:
     """Reads applications for one product; the schema is made once."""
 
@@ -78,7 +81,7 @@ class ApplicationReader:
         """Return the application in a request body.
 
         Raises:
-            InvalidApplicationError: With every fault of the body, each with its path.
+            InvalidRequestError: With every fault of the body, each with its path.
         """
         return self.read(strict_json_object(body, also=self.faults))
 
@@ -86,12 +89,12 @@ class ApplicationReader:
         """Return the application in a JSON object that was parsed strictly.
 
         Raises:
-            InvalidApplicationError: With every fault of the object, each with its path.
+            InvalidRequestError: With every fault of the object, each with its path.
         """
         try:
             given = self.schema.model_validate(document).__dict__
         except ValidationError as error:
-            raise InvalidApplicationError(self._faults(error)) from None
+            raise InvalidRequestError(self._faults(error)) from None
         # -0.0 is 0.0; written out, they would be two different bodies.
         values: dict[str, Any] = {
             name: value + 0.0 if isinstance(value, float) else value
@@ -101,7 +104,7 @@ class ApplicationReader:
             values["application_id"],
             {name: values[name] for name in self._entity_keys},
             {name: values[name] for name in self._features},
-            json.dumps(values, sort_keys=True, separators=(",", ":")),
+            _canonical(values),
         )
 
     def faults(self, document: Mapping[str, object]) -> list[Fault]:
@@ -147,7 +150,7 @@ def strict_json_object(
 
     Raises:
         BodyTooLargeError: It has more than ``most_bytes``.
-        InvalidApplicationError: With the faults of the body; no value is repeated.
+        InvalidRequestError: With the faults of the body; no value is repeated.
     """
     if not body:
         _refuse("a JSON object is expected; the body is empty")
@@ -172,7 +175,7 @@ def strict_json_object(
         _refuse("a JSON object is expected")
     if members.faults:
         others = [fault for fault in also(document) if fault.path not in members.faults]
-        raise InvalidApplicationError([*members.faults.values(), *others])
+        raise InvalidRequestError([*members.faults.values(), *others])
     return document
 
 
@@ -213,7 +216,7 @@ def _constant(name: str) -> NoReturn:
 
 
 def _refuse(message: str) -> NoReturn:
-    raise InvalidApplicationError([Fault(WHOLE_BODY, message)])
+    raise InvalidRequestError([Fault(WHOLE_BODY, message)])
 
 
 def repeatable_name(name: str) -> str:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from credit_core.errors import DamagedReceiptError
+
+type Attribute = str | int | float | bool | bytes | None
+type StoredRecord = Mapping[str, Attribute]
+"""An item of the decisions table, by attribute."""
 
 DECISION = "decision"
 SUPERSEDED = "superseded/"
@@ -94,9 +99,8 @@ class ApplicationRecords:
         return "{" + ",".join(f'"{name}":{text}' for name, text in members.items()) + "}"
 
 
-def compact_json(value: object) -> str:
-    """Return JSON without spaces, as receipts keep it."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+compact_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+"""Returns JSON without spaces, as receipts keep it."""
 
 
 def _text(record: Record) -> str:

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, NoReturn
 
 from credit_core.domain.application import MAXIMUM_BODY_BYTES, WHOLE_BODY, repeatable_name
-from credit_core.errors import BodyTooLargeError, Fault, InvalidApplicationError
+from credit_core.errors import BodyTooLargeError, Fault, InvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ def applications_in(body: str | bytes | None) -> tuple[str, ...]:
 
     Raises:
         BodyTooLargeError: It has more than ``MAXIMUM_BATCH_BYTES``.
-        InvalidApplicationError: It is no batch; with every fault of the body, none of which is
+        InvalidRequestError: It is no batch; with every fault of the body, none of which is
             of one application.
 
     >>> applications_in('{"applications": [{"term_months": 36}, 7]}')
@@ -85,7 +85,7 @@ class _Reading:
         if not 1 <= len(found) <= LARGEST_BATCH:
             faults.append(Fault(APPLICATIONS, f"must list from 1 to {LARGEST_BATCH} applications"))
         if faults:
-            raise InvalidApplicationError(faults)
+            raise InvalidRequestError(faults)
         return found
 
     def _list(self) -> tuple[str, ...]:
@@ -138,4 +138,4 @@ def _constant(_name: str) -> NoReturn:
 
 
 def _refuse(message: str) -> NoReturn:
-    raise InvalidApplicationError([Fault(WHOLE_BODY, message)])
+    raise InvalidRequestError([Fault(WHOLE_BODY, message)])

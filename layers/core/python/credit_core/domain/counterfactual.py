@@ -1,4 +1,7 @@
-"""The counterfactual of a decision: the smallest change of an application that gets it approved.
+"""The counterfactual of a decision: the smallest change of an application that betters its outcome.
+
+What was referred is to be approved. What was declined is to be approved too, and where nothing gets
+it there, to be referred, so that a person decides.
 
 Changed is only what the product declares an applicant can influence, in the declared direction, by
 whole steps and within the range of a request; what is derived from it follows. Fewer changed
@@ -23,7 +26,7 @@ import numpy as np
 
 from credit_core.domain.definitions import Change, DType
 from credit_core.domain.feature_matrix import encode, with_derived
-from credit_core.domain.judgement import Judge
+from credit_core.domain.judgement import DeciderKind, Judge
 from credit_core.domain.policy_definition import Outcome
 from credit_core.errors import ModelOutputError
 
@@ -40,8 +43,14 @@ if TYPE_CHECKING:
     type Moves = Mapping[int, range]
     """What each lever, by its place, may move by: from, and up to but without."""
 
+BETTER = {
+    Outcome.APPROVE: (),
+    Outcome.REFER: (Outcome.APPROVE,),
+    Outcome.DECLINE: (Outcome.APPROVE, Outcome.REFER),
+}
+"""What may become of each outcome, in the order in which it is searched for."""
 MAXIMUM_ROWS = 200_000
-"""Combinations that one search looks at; a run of as many takes about a second."""
+"""Combinations that one decision's search looks at, whatever for; as many take about a second."""
 REFINEMENTS = 3
 FIRST_CHUNK, LARGEST_CHUNK = 512, 16_384
 """Rows of one run: few at first, because the smallest change is often a small one."""
@@ -62,12 +71,14 @@ class ChangedValue:
 
 @dataclass(frozen=True, slots=True)
 class Counterfactual:
-    """Changes with which the application would have been approved, and what the model says then.
+    """Changes with which the outcome would have been a better one, and what the model says then.
 
-    ``smallest`` unless only some combinations of as many features, or of fewer, were tried.
+    ``smallest`` unless only some of the combinations were tried that would be preferred to it: of
+    as many features or of fewer, and for a better outcome, of any.
     """
 
     changes: tuple[ChangedValue, ...]
+    outcome: Outcome
     assessment: Assessment
     smallest: bool
 
@@ -160,6 +171,7 @@ class CounterfactualSearch:
         model: The one that was asked.
         row: The model's input before its cast, shape (G,).
         request: The features that were sent.
+        decided: The outcome, which is to become a better one.
         assumed: Names of the features whose declared default was served.
     """
 
@@ -171,6 +183,7 @@ class CounterfactualSearch:
         row: NDArray[np.float64],
         request: Mapping[str, Value],
         *,
+        decided: Outcome,
         assumed: Collection[str] = (),
     ) -> None:
         self._product = product
@@ -179,23 +192,31 @@ class CounterfactualSearch:
         self._row = row
         self._request = request
         self._assumed = assumed
-        approved = terms.policy.approve_up_to
-        self._most_log_odds = math.log(approved / (1 - approved)) + SLACK_LOG_ODDS
+        self._better = BETTER[decided]
+        cutoffs = {
+            Outcome.APPROVE: terms.policy.approve_up_to,
+            Outcome.REFER: terms.policy.decline_from,
+        }
+        self._most_log_odds = {
+            outcome: math.log(cutoff / (1 - cutoff)) + SLACK_LOG_ODDS
+            for outcome, cutoff in cutoffs.items()
+        }
         self.levers = levers_of(product, request)
         self.tried_all = True
 
     def __call__(self) -> Counterfactual | None:
         """Return the smallest change that was found; ``tried_all`` tells whether all were tried."""
         everything = {place: lever.moves for place, lever in enumerate(self.levers)}
-        for size in range(1, len(everything) + 1):
-            found = self._found(everything, size)
-            if found is not None:
-                return found
+        for wanted in self._better:
+            for size in range(1, len(everything) + 1):
+                found = self._found(everything, size, wanted)
+                if found is not None:
+                    return found
         return None
 
-    def _found(self, everything: Moves, size: int) -> Counterfactual | None:
-        """Return the smallest change of so many features."""
-        allowance = MAXIMUM_ROWS // (len(everything) + REFINEMENTS)
+    def _found(self, everything: Moves, size: int, wanted: Outcome) -> Counterfactual | None:
+        """Return the smallest change of so many features to an outcome as good as the wanted."""
+        allowance = MAXIMUM_ROWS // (len(self._better) * (len(everything) + REFINEMENTS))
         moves, best = everything, None
         for _ in range(1 + REFINEMENTS):
             strides = self._strides(moves, size, allowance)
@@ -203,7 +224,7 @@ class CounterfactualSearch:
             if strides is None:
                 break
             thinned = {place: thin(moves[place], stride) for place, stride in strides.items()}
-            found = self._first_approved(self._by_size(thinned, size))
+            found = self._first(self._by_size(thinned, size), wanted)
             if found is None:
                 break
             best = found
@@ -244,24 +265,30 @@ class CounterfactualSearch:
         shares = [lever.sizes(rows[:, place]) for place, lever in enumerate(self.levers)]
         return rows[np.argsort(np.sum(shares, axis=0).round(DIGITS_OF_SIZE), kind="stable")]
 
-    def _first_approved(
-        self, moves: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], Assessment] | None:
-        """Return the first combination that is approved, and its assessment."""
+    def _first(
+        self, moves: NDArray[np.int64], wanted: Outcome
+    ) -> tuple[NDArray[np.int64], Outcome, Assessment] | None:
+        """Return the first combination that comes to what is wanted or better, and its judgement.
+
+        A referral by a fault is none that a change brings about.
+        """
+        as_good = self._better[: self._better.index(wanted) + 1]
         start, count = 0, FIRST_CHUNK
         while start < len(moves):
             chunk = moves[start : start + count]
-            for place in np.flatnonzero(self._promising(chunk)).tolist():
+            for place in np.flatnonzero(self._promising(chunk, wanted)).tolist():
                 sent = {**self._request, **self._sent(chunk[place])}
                 row = row_of_request(self._product, sent, self._row)
                 judgement = self._judge(row, self._model, assumed=self._assumed)
-                if judgement.outcome is Outcome.APPROVE and judgement.assessment is not None:
-                    return chunk[place], judgement.assessment
+                outcome, assessment = judgement.outcome, judgement.assessment
+                by_fault = judgement.decided_by.kind is DeciderKind.FAULT
+                if outcome in as_good and assessment is not None and not by_fault:
+                    return chunk[place], outcome, assessment
             start, count = start + count, min(4 * count, LARGEST_CHUNK)
         return None
 
-    def _promising(self, moves: NDArray[np.int64]) -> NDArray[np.bool]:
-        """Return which combinations no rule forbids and the model, run on all, approves; (n,)."""
+    def _promising(self, moves: NDArray[np.int64], wanted: Outcome) -> NDArray[np.bool]:
+        """Return which combinations rules and the model, run on all, let come to it; (n,)."""
         base = np.tile(self._row[: len(self._product.base_features)], (len(moves), 1))
         names = [feature.name for feature in self._product.request_features]
         for place, lever in enumerate(self.levers):
@@ -269,11 +296,12 @@ class CounterfactualSearch:
         rows = with_derived(self._product, base)
         with np.errstate(over="ignore"):
             single = rows.astype(np.float32)
-        promising = self._judge.rules_pass(rows, assumed=self._assumed)
-        promising &= ~np.isinf(single).any(axis=1)
-        promising[promising] = log_odds_or_nan(self._model, single[promising]) <= (
-            self._most_log_odds
-        )
+        declined, referred = self._judge.settled_by_rules(rows, assumed=self._assumed)
+        most = np.full(len(rows), self._most_log_odds[wanted])
+        most[referred] = np.inf if wanted is Outcome.REFER else -np.inf
+        most[declined | np.isinf(single).any(axis=1)] = -np.inf
+        promising = most > -np.inf
+        promising[promising] = log_odds_or_nan(self._model, single[promising]) <= most[promising]
         return promising
 
     def _sent(self, moves: NDArray[np.int64]) -> dict[str, Value]:
@@ -283,12 +311,14 @@ class CounterfactualSearch:
             if move
         }
 
-    def _counterfactual(self, moves: NDArray[np.int64], assessment: Assessment) -> Counterfactual:
+    def _counterfactual(
+        self, moves: NDArray[np.int64], outcome: Outcome, assessment: Assessment
+    ) -> Counterfactual:
         changes = (
             ChangedValue(name, self._request[name], after)
             for name, after in self._sent(moves).items()
         )
-        return Counterfactual(tuple(changes), assessment, self.tried_all)
+        return Counterfactual(tuple(changes), outcome, assessment, self.tried_all)
 
 
 def thin(moves: range, stride: int) -> list[int]:

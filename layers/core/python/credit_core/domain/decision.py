@@ -151,32 +151,3 @@ def assumed_in(views: Mapping[str, ServedView]) -> tuple[str, ...]:
         if served.status is not FeatureStatus.FRESH
         for name in served.features or ()
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """A decision as it is kept. ``response`` is the answer's very text.
-
-    ``fingerprint`` is a keyed hash of the application, so that the same id with another body is
-    noticed without keeping the body's identifiers. ``model_input`` is a JSON array of G numbers in
-    the order of the inputs in ``terms``, null where unknown; with them and the registered model
-    whose manifest has ``manifest_sha256`` (empty where none was asked) the decision is recomputed.
-    ``added`` counts the reviews and outcomes beside it, None before the first: from then on nothing
-    supersedes it.
-    """
-
-    application_id: str
-    product: str
-    fingerprint: str
-    outcome: str
-    decided_at: str
-    response: str
-    request: str
-    served: str
-    model_input: str
-    terms: bytes
-    manifest_sha256: str
-    stage_ms: str
-    retryable: bool
-    revision: int
-    added: int | None = None

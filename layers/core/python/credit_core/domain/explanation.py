@@ -1,4 +1,4 @@
-"""The explanation of a decision: what each feature contributed, and what would have changed it.
+"""The explanation of a decision: what each feature contributed, and what would have bettered it.
 
 Contributions are those of the decision, against the reference applicant of the model that decided.
 The counterfactual is of the decision too: under its terms, with the features of views as they were
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from credit_core.domain.counterfactual import (
+    BETTER,
     Counterfactual,
     CounterfactualSearch,
     row_of_request,
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from credit_core.domain.policy_definition import Rule
     from credit_core.domain.product import CreditProduct, Value
     from credit_core.domain.terms import ModelInput
+
+
+PARTICIPLES = {Outcome.APPROVE: "approved", Outcome.REFER: "referred to a person"}
 
 
 class WhyNone(StrEnum):
@@ -211,14 +215,15 @@ def value_of(given: ModelInput, number: float) -> Value:
 def counterfactual_of(
     recorded: Recorded, model: Estimator, product: CreditProduct
 ) -> Counterfactual | NoCounterfactual:
-    """Return the smallest change that would have been approved, or why there is none.
+    """Return the smallest change with a better outcome, or why there is none.
 
     Args:
         recorded: A decision for which the model was asked.
         model: That model.
         product: As it is defined now: says what can be sent and what is derived from it.
     """
-    if recorded.response["outcome"] == Outcome.APPROVE:
+    decided = Outcome(recorded.response["outcome"])
+    if decided is Outcome.APPROVE:
         return NoCounterfactual(WhyNone.APPROVED, "it was approved")
     change = change_since(recorded, product)
     if change is not None:
@@ -229,6 +234,7 @@ def counterfactual_of(
         model,
         recorded.row,
         recorded.request,
+        decided=decided,
         assumed=recorded.assumed,
     )
     names = ", ".join(lever.feature.name for lever in search.levers)
@@ -240,7 +246,8 @@ def counterfactual_of(
     if found is not None:
         return found
     if search.tried_all:
-        return NoCounterfactual(WhyNone.NONE_EXISTS, f"no change of {names} would be approved")
+        better = " or ".join(PARTICIPLES[outcome] for outcome in BETTER[decided])
+        return NoCounterfactual(WhyNone.NONE_EXISTS, f"no change of {names} would be {better}")
     return NoCounterfactual(
         WhyNone.NONE_FOUND, f"none was found; not every combination of {names} was tried"
     )
@@ -279,7 +286,7 @@ def _proposed(found: Counterfactual) -> dict[str, object]:
             {"feature": change.feature, "from": change.before, "to": change.after}
             for change in found.changes
         ],
-        "outcome": Outcome.APPROVE,
+        "outcome": found.outcome,
         "probability_of_default": found.assessment.probability_of_default,
         "points": round(found.assessment.points, 2),
         "smallest": found.smallest,

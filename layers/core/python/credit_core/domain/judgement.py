@@ -144,7 +144,7 @@ class Judge:
         self._policy = terms.policy
         self._rules = RuleBook(terms.policy.rules, terms.inputs)
         self._points_per_log_odds = points_per_log_odds(terms.policy)
-        self._all_known = np.ones(len(terms.inputs), dtype=bool)
+        self._all_known = [True] * len(terms.inputs)
 
     def __call__(
         self,
@@ -186,18 +186,21 @@ class Judge:
             return referred_by(fault)
         return self._settle(assessment, reasons, applying, unchecked)
 
-    def rules_pass(
+    def settled_by_rules(
         self, rows: NDArray[np.float64], *, assumed: Collection[str] = ()
-    ) -> NDArray[np.bool]:
-        """Return whether no rule stands in the way of an approval, (n, G) to (n,)."""
+    ) -> tuple[NDArray[np.bool], NDArray[np.bool]]:
+        """Return which applicants rules decline, and which others they refer, (n, G) to (n,)."""
         known = self._known(assumed)
-        passes = np.ones(len(rows), dtype=bool)
+        declined, referred = np.zeros((2, len(rows)), dtype=bool)
         for rule in self._rules.rules:
-            applies, unchecked = self._rules.applies(rule, rows, known)
-            passes &= ~applies
+            applies, unchecked = self._rules.applies(rule, list(rows.T), known)
+            if rule.outcome is Outcome.DECLINE:
+                declined |= applies
+            else:
+                referred |= applies
             if not rule.unknown_passes:
-                passes &= ~unchecked
-        return passes
+                referred |= unchecked
+        return declined, referred & ~declined
 
     def _settle(
         self,
@@ -233,19 +236,19 @@ class Judge:
         """Return the rules that apply, and those that can't be checked and don't let it pass."""
         applying, unchecked = [], []
         if self._rules.rules:
-            known, rows = self._known(assumed), row[np.newaxis]
+            known, columns = self._known(assumed), row.tolist()
             for rule in self._rules.rules:
-                applies, unknown = self._rules.applies(rule, rows, known)
-                if applies[0]:
+                applies, unknown = self._rules.applies(rule, columns, known)
+                if applies:
                     applying.append(rule)
-                elif unknown[0] and not rule.unknown_passes:
+                elif unknown and not rule.unknown_passes:
                     unchecked.append(rule)
         return applying, unchecked
 
-    def _known(self, assumed: Collection[str]) -> NDArray[np.bool]:
+    def _known(self, assumed: Collection[str]) -> list[bool]:
         if not assumed:
             return self._all_known
-        return np.array([not is_assumed(given, assumed) for given in self._terms.inputs])
+        return [not is_assumed(given, assumed) for given in self._terms.inputs]
 
     def _assess(
         self,

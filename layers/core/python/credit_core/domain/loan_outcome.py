@@ -66,7 +66,7 @@ def read_outcome_report(body: str | bytes | None) -> OutcomeReport:
     """Return the report in a request body.
 
     Raises:
-        InvalidApplicationError: With every fault of the body, each with its path.
+        InvalidRequestError: With every fault of the body, each with its path.
     """
     given = read_body(OutcomeBody, body)
     return OutcomeReport(

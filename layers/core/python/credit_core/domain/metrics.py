@@ -32,6 +32,7 @@ class Unit(StrEnum):
     """CloudWatch's names of units."""
 
     SECONDS = "Seconds"
+    MILLISECONDS = "Milliseconds"
     COUNT = "Count"
 
 

@@ -10,7 +10,6 @@ Time has a resolution of milliseconds, here as in Athena.
 from __future__ import annotations
 
 import binascii
-import hashlib
 import hmac
 import json
 import string
@@ -89,7 +88,7 @@ def keyed_hash(secret: bytes, *parts: str) -> str:
         len(encoded).to_bytes(4, "big") + encoded
         for encoded in (part.encode("utf-8") for part in parts)
     )
-    return hmac.new(secret, message, hashlib.sha256).hexdigest()
+    return hmac.digest(secret, message, "sha256").hex()
 
 
 def entity_key(

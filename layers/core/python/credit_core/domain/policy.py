@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
-
-import numpy as np
+from functools import reduce
+from operator import ge, gt, le, lt, or_
+from typing import TYPE_CHECKING, Any
 
 from credit_core.domain.feature_matrix import UNKNOWN_CATEGORY
 from credit_core.domain.policy_definition import Comparison, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from credit_core.domain.policy_definition import Condition, Policy, Rule
     from credit_core.domain.terms import ModelInput
 
-HOLDS: dict[Comparison, Callable[[NDArray[np.float64], float], NDArray[np.bool]]] = {
-    Comparison.BELOW: np.less,
-    Comparison.AT_MOST: np.less_equal,
-    Comparison.ABOVE: np.greater,
-    Comparison.AT_LEAST: np.greater_equal,
+HOLDS: Mapping[Comparison, Callable[[Any, float], Any]] = {
+    Comparison.BELOW: lt,
+    Comparison.AT_MOST: le,
+    Comparison.ABOVE: gt,
+    Comparison.AT_LEAST: ge,
 }
 
 
@@ -79,8 +80,12 @@ def band_of(policy: Policy, probability_of_default: float) -> str | None:
     return None
 
 
+type Truth = bool | NDArray[np.bool]
+"""Of one applicant, or of n, shape (n,)."""
+
+
 class RuleBook:
-    """The hard rules of a policy, ready to be asked of rows of model input."""
+    """The hard rules of a policy, ready to be asked of one applicant's model input or of many."""
 
     def __init__(self, rules: Sequence[Rule], inputs: Sequence[ModelInput]) -> None:
         self._positions = {given.name: index for index, given in enumerate(inputs)}
@@ -88,35 +93,36 @@ class RuleBook:
         self.rules = tuple(rules)
 
     def applies(
-        self, rule: Rule, rows: NDArray[np.float64], known: NDArray[np.bool]
-    ) -> tuple[NDArray[np.bool], NDArray[np.bool]]:
-        """Return where a rule applies, and where it can't be checked, each of shape (n,).
+        self, rule: Rule, columns: Sequence[Any], known: Sequence[bool]
+    ) -> tuple[Truth, Truth]:
+        """Return where a rule applies, and where it can't be checked.
 
         A condition that is known not to hold settles it, whatever else is unknown.
 
         Args:
             rule: One of ``rules``.
-            rows: Model input before its cast to float32, shape (n, G).
-            known: Which inputs hold what was found, not an assumed default; shape (G,).
+            columns: The G model inputs before their cast to float32: a float each, which is the
+                quickest for one applicant, or arrays of shape (n,).
+            known: Which inputs hold what was found, not an assumed default; G of them.
         """
-        holds = np.ones(len(rows), dtype=bool)
-        unknown = np.zeros(len(rows), dtype=bool)
+        # XOR negates a bool and an array of them alike.
+        holds: Any = True
+        unknown: Any = False
         for condition in rule.when:
             position = self._positions[condition.feature]
-            column = rows[:, position]
-            absent = self._absent(condition, column) | ~known[position]
-            holds &= absent | self._holds(condition, column)
-            unknown |= absent
-        return holds & ~unknown, holds & unknown
+            column = columns[position]
+            absent = self._absent(condition, column) | (not known[position])
+            holds = holds & (absent | self._holds(condition, column))
+            unknown = unknown | absent
+        return holds & (unknown ^ True), holds & unknown
 
-    def _absent(self, condition: Condition, column: NDArray[np.float64]) -> NDArray[np.bool]:
-        categories = self._codes[condition.feature]
-        absent: NDArray[np.bool] = column == UNKNOWN_CATEGORY if categories else np.isnan(column)
-        return absent
+    def _absent(self, condition: Condition, column: Any) -> Any:
+        if self._codes[condition.feature]:
+            return column == UNKNOWN_CATEGORY
+        return column != column  # noqa: PLR0124 (NaN)
 
-    def _holds(self, condition: Condition, column: NDArray[np.float64]) -> NDArray[np.bool]:
+    def _holds(self, condition: Condition, column: Any) -> Any:
         if isinstance(condition.value, tuple):
             codes = self._codes[condition.feature]
-            return np.isin(column, [codes[category] for category in condition.value])
-        holds: NDArray[np.bool] = HOLDS[condition.comparison](column, condition.value)
-        return holds
+            return reduce(or_, [column == codes[category] for category in condition.value])
+        return HOLDS[condition.comparison](column, condition.value)

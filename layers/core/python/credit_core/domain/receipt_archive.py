@@ -14,11 +14,7 @@ from credit_core.domain.places import receipts_prefix
 from credit_core.errors import DamagedReceiptError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-type Attribute = str | int | float | bool | bytes | None
-type StoredRecord = Mapping[str, Attribute]
-"""An item of the decisions table, by attribute."""
+    from credit_core.domain.application_records import StoredRecord
 
 LATER = frozenset({"added"})
 """What is written into a receipt after its decision, when something is recorded beside it."""

@@ -65,7 +65,7 @@ class ReviewReader:
         """Return the review in a request body.
 
         Raises:
-            InvalidApplicationError: With every fault of the body, each with its path.
+            InvalidRequestError: With every fault of the body, each with its path.
         """
         given: dict[str, Any] = read_body(self.schema, body, between=code_faults).__dict__
         return Review(

@@ -13,7 +13,7 @@ from credit_core.domain.application import (
     repeatable_name,
     strict_json_object,
 )
-from credit_core.errors import Fault, InvalidApplicationError
+from credit_core.errors import Fault, InvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,7 +51,7 @@ def read_body[M: StrictBody](
 
     Raises:
         BodyTooLargeError: It is longer than any request.
-        InvalidApplicationError: With every fault of the body, each with its path.
+        InvalidRequestError: With every fault of the body, each with its path.
     """
 
     def faults_of(document: Mapping[str, object]) -> list[Fault]:
@@ -66,7 +66,7 @@ def read_body[M: StrictBody](
     document = strict_json_object(body, also=faults_of)
     faults = faults_of(document)
     if faults:
-        raise InvalidApplicationError(faults)
+        raise InvalidRequestError(faults)
     return model.model_validate(document)
 
 

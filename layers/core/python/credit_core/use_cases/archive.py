@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import date
 
-    from credit_core.domain.receipt_archive import ArchivedRecord, StoredRecord
+    from credit_core.domain.application_records import StoredRecord
+    from credit_core.domain.receipt_archive import ArchivedRecord
     from credit_core.ports import DecisionRecords, FailedBatches, ReceiptArchive
 
 KEPT_AT_ONCE = 1_000

@@ -4,37 +4,26 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from credit_core.domain.application_records import DECISION
 from credit_core.domain.decision import assumed_in
 from credit_core.domain.explanation import Explanation, Recorded, explanation_of
 from credit_core.domain.judgement import Judge
+from credit_core.domain.receipt import receipt_of, row_of, views_of
 from credit_core.domain.terms import Terms
 from credit_core.errors import ApplicationUnknownError, DamagedReceiptError
-from credit_core.use_cases.replay import receipt_of, row_of, views_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from credit_core.domain.decision import Receipt
+    from credit_core.domain.application_records import StoredRecord
     from credit_core.domain.product import CreditProduct
-    from credit_core.domain.receipt_archive import StoredRecord
-    from credit_core.ports import LoadedModel
+    from credit_core.domain.receipt import Receipt
+    from credit_core.ports import LoadedModel, RegisteredModels
 
 LARGEST_DIFFERENCE = 1e-5
 """In probability; below it is what another processor makes of the same float32 sums."""
-
-
-class RegisteredModels(Protocol):
-    """Loads the models that were registered."""
-
-    def __call__(self, product: str, /, *, version: str, manifest_sha256: str) -> LoadedModel:
-        """Return a verified model.
-
-        Raises:
-            ModelUnavailableError: It cannot be loaded.
-        """
 
 
 class ExplainDecision:
@@ -43,8 +32,7 @@ class ExplainDecision:
     Args:
         product: As it is defined now; a counterfactual has to be something that can be sent.
         records: Returns the records of an application.
-        load_model: Returns the model of a product, by its version and its manifest's SHA-256,
-            whatever the product defines now; or raises ModelUnavailableError.
+        load_model: Loads the models that decided.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from itertools import zip_longest
@@ -19,16 +19,14 @@ import numpy as np
 from credit_core.domain.application_records import compact_json
 from credit_core.domain.decision import (
     Decision,
-    FeatureStatus,
-    Receipt,
-    ServedView,
     ServingModel,
     assumed_in,
     fault_in,
 )
 from credit_core.domain.feature_matrix import UNKNOWN_CATEGORY, with_derived
 from credit_core.domain.judgement import Cause, Judge, ReferralCause, referred_by
-from credit_core.domain.online_store import FeatureRow, timestamp_text
+from credit_core.domain.online_store import timestamp_text
+from credit_core.domain.receipt import receipt_of, row_of, views_of
 from credit_core.domain.terms import Terms
 from credit_core.errors import DamagedReceiptError, ModelUnavailableError
 
@@ -37,18 +35,18 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from credit_core.domain.application_records import StoredRecord
+    from credit_core.domain.decision import ServedView
     from credit_core.domain.judgement import Judgement
     from credit_core.domain.product import CreditProduct
-    from credit_core.domain.receipt_archive import StoredRecord
+    from credit_core.domain.receipt import Receipt
     from credit_core.domain.terms import ModelInput
-    from credit_core.ports import LoadedModel
+    from credit_core.ports import LoadedModel, RegisteredModels
 
 ROUNDING_LOG_ODDS = 1e-6
 """Below it a difference is what another processor or onnxruntime makes of the same float32 sums."""
 NEXT_POINTS = 0.011
 """Points are recorded with two decimals; a rounding may tip the last one."""
-
-KINDS = {"str": str, "bytes": bytes, "int": int, "bool": bool}
 
 
 class Verdict(StrEnum):
@@ -104,14 +102,13 @@ class Replayer:
     """Replays receipts one after the other; terms are read and models loaded once.
 
     Args:
-        load_model: Returns the model of a product, a version and its manifest's SHA-256, or raises
-            ModelUnavailableError. It is not for any product as defined today.
+        load_model: Loads the models that the receipts name.
         product_now: Returns a product as it is defined today, None where there is none any more.
     """
 
     def __init__(
         self,
-        load_model: Callable[[str, str, str], LoadedModel],
+        load_model: RegisteredModels,
         product_now: Callable[[str], CreditProduct | None],
     ) -> None:
         self._load_model = load_model
@@ -190,7 +187,10 @@ class Replayer:
         )
         if key not in self._models:
             try:
-                self._models[key] = self._load_model(*key)
+                product, version, manifest_sha256 = key
+                self._models[key] = self._load_model(
+                    product, version=version, manifest_sha256=manifest_sha256
+                )
             except ModelUnavailableError as error:
                 self._models[key] = error
         model = self._models[key]
@@ -207,26 +207,6 @@ class Replayer:
                 f"model {manifest.version} takes other inputs than the receipt's terms have"
             )
         return model
-
-
-def receipt_of(record: StoredRecord) -> Receipt:
-    """Return the receipt in a record.
-
-    Raises:
-        DamagedReceiptError: It is none, or none of this release.
-    """
-    if "response" not in record:
-        raise DamagedReceiptError("there is no receipt that can be read")
-    if "terms" not in record:
-        raise DamagedReceiptError("no terms: it was written before receipts kept them")
-    values: dict[str, Any] = {}
-    for field in fields(Receipt):
-        kind, _, optional = str(field.type).partition(" | ")
-        value = record.get(field.name)
-        if type(value) is not KINDS[kind] and not (optional and value is None):
-            raise DamagedReceiptError(f"its {field.name} is missing or of another type")
-        values[field.name] = value
-    return Receipt(**values)
 
 
 def _cause(recorded: Mapping[str, str] | None) -> Cause | None:
@@ -262,33 +242,6 @@ def _judge_again(
     if fault is None and was_unavailable:
         fault, note = recorded, "referred by a fault; of it the rules alone were checked again"
     return judge(row, model, assumed=assumed_in(views), fault=fault), note
-
-
-def views_of(served: Mapping[str, Mapping[str, Any]]) -> dict[str, ServedView]:
-    """Return the views as ``ServedView.as_receipt`` recorded them."""
-    return {
-        name: ServedView(
-            FeatureStatus(view["status"]),
-            FeatureRow(
-                view["entity_key"],
-                datetime.fromisoformat(view["event_timestamp"]),
-                datetime.fromisoformat(view["created_timestamp"]),
-                view["features"] or {},
-                recency="",
-            )
-            if view["entity_key"] is not None
-            else None,
-            view["age_seconds"],
-            view["features"],
-        )
-        for name, view in served.items()
-    }
-
-
-def row_of(model_input: str) -> NDArray[np.float64]:
-    """Return the model's input as it was recorded, shape (G,); empty if a fault came before it."""
-    numbers = [math.nan if number is None else number for number in json.loads(model_input)]
-    return np.array(numbers, dtype=np.float64)
 
 
 def _response_differences(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from credit_core.domain.application import ApplicationReader
+from credit_core.domain.application_records import compact_json
 from credit_core.domain.decision import (
     Decision,
     FeatureStatus,
-    Receipt,
     ServedView,
     ServingModel,
     assumed_in,
@@ -28,6 +27,7 @@ from credit_core.domain.online_store import (
     timestamp_text,
 )
 from credit_core.domain.product import RETENTION_TTLS
+from credit_core.domain.receipt import Receipt, model_input_of
 from credit_core.domain.terms import Terms
 from credit_core.errors import ApplicationConflictError, ModelUnavailableError, fault_location
 
@@ -82,7 +82,7 @@ class ScoreApplication:
             timer: Takes the time per stage and knows how much of the deadline is left.
 
         Raises:
-            InvalidApplicationError: The body cannot be judged; no decision was made.
+            InvalidRequestError: The body cannot be judged; no decision was made.
             ApplicationConflictError: The id was decided before with another body.
             DamagedReceiptError: The id was decided before, and that decision cannot be read.
             StoreUnavailableError: The receipt could not be written; no decision was made.
@@ -165,15 +165,15 @@ class ScoreApplication:
             application_id=application.application_id,
             product=self._product.name,
             fingerprint=fingerprint,
-            outcome=judgement.outcome,
+            outcome=str(judgement.outcome),
             decided_at=timestamp_text(as_of),
-            response=_json(decision.as_response()),
-            request=_json(application.features),
-            served=_json({name: view.as_receipt() for name, view in views.items()}),
-            model_input=_numbers(row),
+            response=compact_json(decision.as_response()),
+            request=compact_json(application.features),
+            served=compact_json({name: view.as_receipt() for name, view in views.items()}),
+            model_input=model_input_of(row),
             terms=self._terms,
             manifest_sha256=model.manifest_sha256 if model else "",
-            stage_ms=_json(timer.stages_ms()),
+            stage_ms=compact_json(timer.stages_ms()),
             retryable=cause is not None and cause.retryable,
             revision=decision.revision,
         )
@@ -243,12 +243,3 @@ def serve_row(view: FeatureView, row: FeatureRow, *, as_of: datetime) -> ServedV
 
 def _missing(view: FeatureView) -> ServedView:
     return ServedView(FeatureStatus.MISSING, features=view.substitutes(view.when_missing))
-
-
-_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-
-
-def _numbers(row: NDArray[np.float64]) -> str:
-    """Return a JSON array that gives back the same doubles, null for what is unknown."""
-    numbers = [None if number != number else number for number in row.tolist()]  # noqa: PLR0124 (NaN)
-    return _json(numbers)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from credit_core.domain.receipt_archive import ArchivedRecord, StoredRecord
+    from credit_core.domain.application_records import StoredRecord
+    from credit_core.domain.receipt_archive import ArchivedRecord
 
 TODAY = NOW.date()
 YESTERDAY = TODAY - timedelta(days=1)

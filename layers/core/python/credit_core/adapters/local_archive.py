@@ -1,0 +1,56 @@
+"""Copies of the receipts' archive and of the models bucket, as files."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from typing import TYPE_CHECKING
+
+from credit_core.errors import ModelUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from credit_core.domain.application_records import Attribute, StoredRecord
+
+
+def archived_records(path: Path) -> Iterator[StoredRecord]:
+    """Yield the records in a folder of the archive, or in one file with a record a line.
+
+    A line that is none yields what says where it stands, so that it shows as unreadable.
+
+    Raises:
+        OSError: There is no such path, or it can't be read.
+    """
+    files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
+    for file in files:
+        with file.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield _record(line) or {"application_id": f"{file}, line {number}"}
+
+
+def _record(line: bytes) -> StoredRecord | None:
+    """Return the record in a line of JSON, None if there is none."""
+    try:
+        document: dict[str, Attribute] = json.loads(line)
+        terms = document.get("terms")
+        if isinstance(terms, str):
+            document["terms"] = b64decode(terms, validate=True)
+    except (AttributeError, ValueError, RecursionError):
+        return None
+    return document
+
+
+def objects_below(folder: Path) -> Callable[[str], bytes]:
+    """Return how the objects of a bucket are read from a folder that holds a copy of it."""
+
+    def read(key: str) -> bytes:
+        try:
+            return (folder / key).read_bytes()
+        except (OSError, ValueError) as error:
+            cause = getattr(error, "strerror", None) or type(error).__name__
+            raise ModelUnavailableError(f"{key} cannot be read: {cause}") from None
+
+    return read
