@@ -141,7 +141,7 @@ def model(of: Mapping[str, Any]) -> str:
 
         `{of["algorithm"]}`, {of["inputs"]} inputs, {of["model_bytes"] / 1e3:,.0f} kB: the largest
         that may be champion. One run of {of["rows"]} rows gives the probability and what each input
-        contributed.
+        contributed. A replay recomputes the decision of a receipt and compares all that it holds.
         """
     )
     return f"{said}\n{table(('', *SPREADS), rows)}"

@@ -81,7 +81,8 @@ class Buckets(Construct):
 def make_append_only(bucket: s3.Bucket) -> None:
     """Refuse to anybody what would replace or remove an object; its lifetime alone ends it.
 
-    An administrator can change the policy first, and leaves a trace of that.
+    Replication writes and removes by actions of its own. An administrator can change the policy
+    first, and leaves a trace of that.
 
     Source: Amazon S3 User Guide, "Enforce conditional writes on Amazon S3 buckets"; a lifetime's
     end is no request, and no policy applies to it.
@@ -89,6 +90,7 @@ def make_append_only(bucket: s3.Bucket) -> None:
     for sid, actions, conditions in (
         ("OnlyWhatIsNotThere", ["s3:PutObject"], {"Null": {"s3:if-none-match": "true"}}),
         ("NothingIsRemoved", ["s3:DeleteObject", "s3:DeleteObjectVersion"], None),
+        ("NothingIsReplicatedHere", ["s3:ReplicateDelete", "s3:ReplicateObject"], None),
     ):
         bucket.add_to_resource_policy(
             iam.PolicyStatement(

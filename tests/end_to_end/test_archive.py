@@ -62,8 +62,8 @@ def archived(aws: LocalAws, deployment: Deployment) -> Callable[[str], list[str]
 
 
 @pytest.fixture
-def an_archiver_that_fails(aws: LocalAws, deployment: Deployment) -> Iterator[Callable[[], None]]:
-    """An archiver without its bucket; return what mends it."""
+def mend_archiver(aws: LocalAws, deployment: Deployment) -> Iterator[Callable[[], None]]:
+    """Take the archiver's bucket away; return what mends it."""
     lambda_: LambdaClient = aws.client("lambda")
     function = deployment["ArchiverFunction"]
     sound = lambda_.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
@@ -122,7 +122,7 @@ def test_a_failing_archiver_loses_nothing_and_a_redrive_brings_each_receipt_once
     credit: Credit,
     decide: Callable[[], str],
     archived: Callable[[str], list[str]],
-    an_archiver_that_fails: Callable[[], None],
+    mend_archiver: Callable[[], None],
     waiting: Callable[[], int],
 ) -> None:
     lost = [decide() for _ in range(3)]
@@ -132,7 +132,7 @@ def test_a_failing_archiver_loses_nothing_and_a_redrive_brings_each_receipt_once
     assert refused.returncode == 1
     assert b"the archiver failed" in refused.stderr
 
-    an_archiver_that_fails()
+    mend_archiver()
     after = decide()
     eventually(lambda: archived(after))
     done = credit.json("archive", "redrive")

@@ -35,9 +35,15 @@ def denied(deployment: Deployment) -> dict[str, dict[str, Any]]:
 def assert_the_archive_is_append_only(deployment: Deployment) -> None:
     found = denied(deployment)
     assert found["s3:PutObject"]["Condition"] == {"Null": {"s3:if-none-match": "true"}}
-    for action in ("s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion"):
+    never = (
+        "s3:DeleteObject",
+        "s3:DeleteObjectVersion",
+        "s3:ReplicateDelete",
+        "s3:ReplicateObject",
+    )
+    for action in ("s3:PutObject", *never):
         assert deployment.text(found[action]["Resource"], "storage") == f"{RECEIPTS}/*"
-    for action in ("s3:DeleteObject", "s3:DeleteObjectVersion"):
+    for action in never:
         assert "Condition" not in found[action]
 
 

@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 
     from tests.faulty_server import Answer
 
-SOON = 0.3
+SOON = 0.6
+PATIENT_SECONDS = 10.0
+"""Many times what a call that ends with its deadline takes, on however busy a machine."""
 WELL = document({"well": True})
 
 
@@ -200,10 +202,8 @@ def test_a_transaction_that_only_lost_a_race_is_tried_again(
 
 def test_a_hanging_server_leaves_time_for_a_second_try(api: JsonApi, server: FaultyServer) -> None:
     server.answers = [hangs, WELL]
-    started = time.monotonic()
 
     assert call(api, within=SOON) == {"well": True}
-    assert time.monotonic() - started < SOON
     assert server.connections == 2
 
 
@@ -265,14 +265,17 @@ def test_connections_that_were_idle_beside_a_silent_one_are_not_used_again(
     ],
     ids=["hangs", "stops", "drips its head", "drips its body"],
 )
-def test_no_call_outlives_its_deadline(fault: Answer, api: JsonApi, server: FaultyServer) -> None:
+def test_no_call_outlives_its_deadline(
+    fault: Answer, api: JsonApi, server: FaultyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_connection, "LONGEST_WAIT_SECONDS", 60.0)
     server.answers = [fault]
     started = time.monotonic()
 
     with pytest.raises(NoAnswerError):
         call(api, within=SOON)
 
-    assert time.monotonic() - started < SOON + 0.2
+    assert time.monotonic() - started < PATIENT_SECONDS
 
 
 def test_nothing_is_asked_after_the_deadline(api: JsonApi, server: FaultyServer) -> None:
@@ -486,6 +489,7 @@ def test_a_handshake_that_hangs_ends_with_the_deadline(
     server: FaultyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server speaks no TLS and waits for what it takes for a request."""
+    monkeypatch.setattr(http_connection, "LONGEST_WAIT_SECONDS", 60.0)
     server.answers = [hangs]
     point_here(monkeypatch, server.url.replace("http:", "https:"))
     started = time.monotonic()
@@ -493,7 +497,7 @@ def test_a_handshake_that_hangs_ends_with_the_deadline(
     with pytest.raises(NoAnswerError):
         call(dynamodb(), within=SOON)
 
-    assert time.monotonic() - started < SOON + 0.2
+    assert time.monotonic() - started < PATIENT_SECONDS
 
 
 # --- objects -------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -274,13 +273,11 @@ def test_a_write_whose_answer_was_lost_is_found_again(tables: Tables) -> None:
 
 def test_a_receipt_that_cannot_be_written_before_the_deadline_is_an_error(tables: Tables) -> None:
     tables.api.unreachable = 1_000_000
-    started = time.monotonic()
 
     with pytest.raises(StoreUnavailableError, match="TimeoutError"):
         tables.store.write(a_receipt(), timer=within(SOON))
 
     assert len(tables.api.asked) == 2
-    assert time.monotonic() - started < SOON + 0.1
 
 
 def test_nothing_is_written_after_the_deadline(tables: Tables) -> None:

@@ -75,7 +75,7 @@ def test_the_model_is_measured_with_one_row_for_every_contribution(
     inputs = len(PRODUCT.model_features)
 
     assert measured["model"]["rows"] == 2 * inputs + 2
-    assert len(measured["model"]["measured"]) == 2
+    assert len(measured["model"]["measured"]) == 3
 
 
 def test_every_part_of_the_cold_start_is_found(measured: dict[str, Any]) -> None:
