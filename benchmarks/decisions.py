@@ -38,7 +38,7 @@ from benchmarks.decisions_report import markdown
 from benchmarks.decisions_runtime import Runtime, runtime
 from benchmarks.decisions_world import World, make_world
 from benchmarks.materialization import Emulator, emulator
-from credit_cli.load import percentile
+from credit_cli.distribution import percentile
 from credit_cli.rendering import TIMING
 from credit_core.adapters.clients import client, pipeline_config
 from credit_core.adapters.dynamodb_items import from_dynamodb

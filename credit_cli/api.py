@@ -68,11 +68,6 @@ class ClientKind(StrEnum):
     SERVICING = "servicing"
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-    """Post a body and return the answer, whatever its status; see ``send``."""
-    return send("POST", url, headers, body=body)
-
-
 def send(method: str, url: str, headers: Mapping[str, str], *, body: bytes | None = None) -> Answer:
     """Send a request and return the answer, whatever its status.
 
@@ -142,13 +137,14 @@ def request_token(token_url: str, *, client_id: str, client_secret: str, scope: 
     """
     credentials = base64.b64encode(f"{client_id}:{client_secret}".encode()).decode()
     form = {"grant_type": "client_credentials", "scope": scope}
-    answer = post(
+    answer = send(
+        "POST",
         token_url,
-        urllib.parse.urlencode(form).encode(),
         {
             "Authorization": f"Basic {credentials}",
             "Content-Type": "application/x-www-form-urlencoded",
         },
+        body=urllib.parse.urlencode(form).encode(),
     )
     document = answer.document()
     if not answer.ok or "access_token" not in document:
@@ -163,10 +159,11 @@ def request_decision(api_url: str, token: str, application: bytes) -> Answer:
     Raises:
         UnreachableError: Nothing answers there.
     """
-    return post(
+    return send(
+        "POST",
         api_url.rstrip("/") + DECISIONS_PATH,
-        application,
         {"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+        body=application,
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from credit_cli.deployment import deployed
-from credit_cli.errors import EXIT_CODES, CliError, ExitCode
+from credit_cli.errors import EXIT_CODES, CliError, ExitCode, UsageError
 from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct
 from credit_cli.terminal import Json, print_json, say
 
@@ -77,9 +77,14 @@ def redrive(
 def days(first: datetime | None, last: datetime | None) -> dict[str, str]:
     """Return the days as the archiver is told them.
 
+    Raises:
+        UsageError: The last lies before the first.
+
     >>> days(datetime(2026, 11, 1), None)
     {'from': '2026-11-01'}
     """
+    if first and last and last < first:
+        raise UsageError(f"--to {last:%Y-%m-%d} lies before --from {first:%Y-%m-%d}")
     named = {"from": first, "to": last}
     return {word: str(date(*day.timetuple()[:3])) for word, day in named.items() if day}
 
@@ -143,9 +148,12 @@ def redrive_lines(done: dict[str, Any]) -> Iterator[str]:
     >>> print(*redrive_lines({"batches": 0, "complete": True, "new": 0, "known": 0, "failed": {},
     ...     "before": {"days": {}, "missing": 0, "damaged": {}}}), sep="\n")
     0 failed batches; missing before: 0; archived now: 0
+      no record was looked at; name days with --from and --to
     """
     batches = f"{done['batches']:,} failed {'batch' if done['batches'] == 1 else 'batches'}"
     yield f"{batches}; missing before: {done['before']['missing']:,}; archived now: {done['new']:,}"
+    if not done["before"]["days"]:
+        yield "  no record was looked at; name days with --from and --to"
     if done["known"]:
         yield f"  {done['known']:,} came by themselves meanwhile"
     for record, cause in (done["failed"] | done["before"]["damaged"]).items():

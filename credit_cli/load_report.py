@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from credit_cli.load import PERCENTILES, histogram, percentiles
+from credit_cli.distribution import PERCENTILES, histogram, percentiles
 from credit_cli.load_applications import application_id
 from credit_core.domain.application_records import DECISION
 

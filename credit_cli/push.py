@@ -16,6 +16,8 @@ from credit_cli.deployment import deployed
 from credit_cli.errors import CliError, UsageError
 from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct, known_product
 from credit_cli.terminal import Json, print_json, say
+from credit_core.domain.strict_json import strict_json_object
+from credit_core.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -77,9 +79,6 @@ def read_rows(file: str) -> Iterator[Row]:
     Raises:
         UsageError: The file can't be read, or holds something else.
     """
-    from credit_core.domain.application import strict_json_object  # noqa: PLC0415 (NumPy takes its time)
-    from credit_core.errors import InvalidRequestError  # noqa: PLC0415 (as above)
-
     try:
         body = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as error:
@@ -102,7 +101,7 @@ def require_valid(product: CreditProduct, rows: Sequence[Row], *, as_of: datetim
         UsageError: A row is not what the product defines; a line for each such row, with all its
             faults.
     """
-    from credit_core.ports import RejectedRow  # noqa: PLC0415 (as above)
+    from credit_core.ports import RejectedRow  # noqa: PLC0415 (NumPy takes its time)
     from credit_core.use_cases.push import inspect_event  # noqa: PLC0415 (as above)
 
     refused = []

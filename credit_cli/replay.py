@@ -163,12 +163,18 @@ def only_receipts(records: Iterator[StoredRecord], wanted: Sequence[str]) -> Ite
 
 
 def model_loader(models: Path | None, product: str) -> RegisteredModels:
-    """Return how models are loaded and verified: from a folder, or from the models bucket."""
+    """Return how models are loaded and verified: from a folder, or from the models bucket.
+
+    Raises:
+        UsageError: There is no such folder.
+    """
     from credit_core.adapters.local_archive import objects_below  # noqa: PLC0415 (as above)
     from credit_core.adapters.model_artifacts import verified_model  # noqa: PLC0415 (as above)
     from credit_core.adapters.model_registry import objects_in  # noqa: PLC0415 (as above)
 
     if models is not None:
+        if not models.is_dir():
+            raise UsageError(f"{models} is no folder")
         read = objects_below(models)
     else:
         aws, deployment = deployed(product)

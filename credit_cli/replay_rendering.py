@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from credit_cli.rendering import LABEL_WIDTH, cause_lines, decision_lines, verdict
+from credit_core.domain.application_records import REVIEW
 from credit_core.domain.feature_matrix import UNKNOWN_CATEGORY
 from credit_core.domain.receipt import is_receipt
 from credit_core.domain.terms import Terms
@@ -150,12 +151,20 @@ def _parsed(text: str) -> object:
 
 
 def record_lines(records: Sequence[StoredRecord]) -> Iterator[str]:
-    """Yield the records of one application as lines of text, the standing decision first."""
+    """Yield the records of one application as lines of text, its current receipt first."""
     receipts = sorted(filter(is_receipt, records), key=lambda it: _number(it.get("revision")))
+    added = sorted(
+        (record for record in records if not is_receipt(record)),
+        key=lambda it: _number(it.get("number")),
+    )
     if receipts:
-        standing = receipts.pop()
-        yield from decision_lines(None, _response(standing))
-        yield from _input_lines(standing)
+        current = receipts.pop()
+        response = _response(current)
+        if response:
+            yield from decision_lines(None, response)
+        else:
+            yield f"{'Receipt':<{LABEL_WIDTH}}the answer in it cannot be read"
+        yield from _input_lines(current)
     for earlier in reversed(receipts):
         response = _response(earlier)
         yield (
@@ -164,15 +173,18 @@ def record_lines(records: Sequence[StoredRecord]) -> Iterator[str]:
         )
         # Whether it could be sent again is over.
         yield from cause_lines(response)[:1]
-    for record in records:
-        if not is_receipt(record):
-            words = ", ".join(
-                f"{name} {value if isinstance(value, str) else json.dumps(value)}"
-                for name, value in _response(record).items()
-                if name != "application_id"
-            )
-            label = str(record.get("record")).partition("/")[0].capitalize()
-            yield f"{label:<{LABEL_WIDTH}}{words}"
+    for record in added:
+        words = ", ".join(
+            f"{name} {value if isinstance(value, str) else json.dumps(value)}"
+            for name, value in _response(record).items()
+            if name != "application_id"
+        )
+        label = str(record.get("record")).partition("/")[0].capitalize()
+        yield f"{label:<{LABEL_WIDTH}}{words}"
+    reviews = [record for record in added if str(record.get("record")).startswith(REVIEW)]
+    if reviews:
+        outcome = str(reviews[-1].get("outcome"))
+        yield f"{'Stands':<{LABEL_WIDTH}}{outcome}, by the last review"
 
 
 def _response(record: StoredRecord) -> dict[str, Any]:
@@ -189,16 +201,23 @@ def _input_lines(receipt: StoredRecord) -> Iterator[str]:
     packed, numbers = receipt.get("terms"), _parsed(str(receipt.get("model_input")))
     if not isinstance(packed, bytes) or not isinstance(numbers, list) or not numbers:
         return
-    inputs = Terms.unpack(packed).inputs
+    try:
+        inputs = Terms.unpack(packed).inputs
+    except DamagedReceiptError as error:
+        yield f"{'Input':<{LABEL_WIDTH}}{error}"
+        return
     width = max(len(given.name) for given in inputs)
     for place, (given, number) in enumerate(zip(inputs, numbers, strict=False)):
         label = "" if place else "Input"
         yield f"{label:<{LABEL_WIDTH}}{given.name:<{width}}  {_value(given, number)}"
 
 
-def _value(given: ModelInput, number: float | None) -> str:
+def _value(given: ModelInput, number: object) -> str:
     if number is None or (given.categories and number == UNKNOWN_CATEGORY):
         return "unknown"
+    if not isinstance(number, int | float):
+        return "not a number"
     if given.categories:
-        return given.categories[int(number)]
+        known = 0 <= number < len(given.categories)
+        return given.categories[int(number)] if known else "not a category"
     return f"{number:,.10g} {given.unit or ''}".rstrip()

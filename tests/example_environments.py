@@ -82,6 +82,7 @@ EXAMPLE_ENVIRONMENTS: dict[str, dict[str, str]] = {
     "archiver": ArchiverSettings(
         product="personal_loan",
         receipts_bucket="receipts",
+        receipt_days=7,
         decisions_table="decisions",
         failed_batches_queue="http://localhost/failed-batches",
     ).to_environment(),

@@ -100,6 +100,7 @@ def problem(status: int, title: str, headers: Mapping[str, str]) -> Mapping[str,
 def refused(name: str) -> Mapping[str, Any]:
     """Return what the gateway answers itself."""
     _, status, title = PROBLEMS[name]
+    assert status is not None, f"API Gateway alone knows the status of {name}"
     more = {header: value.strip("'") for header, value in MORE_HEADERS.get(name, {}).items()}
     return problem(status, title, more)
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from credit_core.adapters.onnx_model import OnnxModel
 from credit_core.domain.api_schemas import request_schemas
-from credit_core.domain.application import MAXIMUM_BODY_BYTES
+from credit_core.domain.strict_json import MAXIMUM_BODY_BYTES
 from credit_core.ports import Readout
 from credit_core.use_cases.score import ScoreApplication
 from tests.builders import (

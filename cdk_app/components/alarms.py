@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from constructs import Construct
 
 from cdk_app.components.api_routes import DECISIONS_PATH
-from cdk_app.components.scorer import LIVE
 from cdk_app.stages import Patience
 from credit_core.domain.metrics import NAMESPACE, Metric, dimensions
 from credit_core.domain.places import REJECTED_PUSHES
@@ -15,13 +14,12 @@ from credit_core.domain.places import REJECTED_PUSHES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aws_cdk import aws_lambda as lambda_
     from aws_cdk import aws_sqs as sqs
 
     from cdk_app.components.archive import Archive
+    from cdk_app.components.live_alias import LiveAlias
     from cdk_app.components.pager import Pager
     from cdk_app.components.push import FeaturePush
-    from cdk_app.components.scorer import Scorer
     from cdk_app.components.scoring_api import ScoringApi
     from cdk_app.components.workflow import Workflow
     from cdk_app.stages import Stage
@@ -29,7 +27,10 @@ if TYPE_CHECKING:
 
 
 class ScoringAlarms(Construct):
-    """Is a decision late, refused, or broken?"""
+    """Is a decision late, refused, or broken?
+
+    ``functions`` answer the API, the one named ``Scorer`` within the promised latency.
+    """
 
     def __init__(
         self,
@@ -39,21 +40,19 @@ class ScoringAlarms(Construct):
         stage: Stage,
         pager: Pager,
         api: ScoringApi,
-        scorer: Scorer,
-        others: Mapping[str, lambda_.IFunction],
+        functions: Mapping[str, LiveAlias],
         product: CreditProduct,
     ) -> None:
         super().__init__(scope, id_)
         budget, patience = stage.latency_budget_ms, stage.patience
-        name = scorer.function.function_name
-        live = {"FunctionName": name, "Resource": f"{name}:{LIVE}"}
+        scorer = functions["Scorer"].dimensions
         self.latency = pager.page(
             "ScorerLatency",
             description=f"The scorer's p99 is above {budget} ms. Look at the decisions' stage "
             "timings, then at throttles and latency of the tables.",
             namespace="AWS/Lambda",
             metric="Duration",
-            dimensions=live,
+            dimensions=scorer,
             statistic="p99",
             above=budget,
             patience=patience,
@@ -76,13 +75,6 @@ class ScoringAlarms(Construct):
             patience=patience,
         )
         pager.page(
-            "ScorerErrors",
-            description="The scorer failed: a client got no decision. Its log has the error.",
-            namespace="AWS/Lambda",
-            metric="Errors",
-            dimensions=live,
-        )
-        pager.page(
             "ApiServerErrors",
             description="The API answered 5xx: clients got no answer. A 503 is a function's own "
             "word for a store that did not take or give a record; look at the decisions table "
@@ -92,20 +84,12 @@ class ScoringAlarms(Construct):
             dimensions={"ApiName": api.name, "Stage": api.stage_name},
         )
         pager.page(
-            "ScorerThrottles",
-            description="Lambda turned requests to the scorer away: the account's or the "
-            "function's concurrency is used up.",
-            namespace="AWS/Lambda",
-            metric="Throttles",
-            dimensions=live,
-        )
-        pager.page(
             "ScorerSpillover",
             description="Requests met a cold start because all warm environments were busy: "
             "raise the provisioned concurrency or its floor at this hour.",
             namespace="AWS/Lambda",
             metric="ProvisionedConcurrencySpilloverInvocations",
-            dimensions=live,
+            dimensions=scorer,
             patience=patience,
         )
         pager.page(
@@ -117,7 +101,7 @@ class ScoringAlarms(Construct):
             metric=Metric.MODEL_LOAD_FAILURE,
             dimensions=dimensions(stage=stage.name, product=product.name),
         )
-        for name, function in others.items():
+        for name, function in functions.items():
             pager.page(
                 f"{name}Errors",
                 description=f"The {name.lower()} function failed or ran out of time: a client got "
@@ -125,7 +109,15 @@ class ScoringAlarms(Construct):
                 "again.",
                 namespace="AWS/Lambda",
                 metric="Errors",
-                dimensions={"FunctionName": function.function_name},
+                dimensions=function.dimensions,
+            )
+            pager.page(
+                f"{name}Throttles",
+                description=f"Lambda turned requests to the {name.lower()} function away: the "
+                "account's or the function's concurrency is used up.",
+                namespace="AWS/Lambda",
+                metric="Throttles",
+                dimensions=function.dimensions,
             )
 
 

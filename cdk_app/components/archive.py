@@ -61,6 +61,7 @@ class Archive(Construct):
             settings=ArchiverSettings(
                 product=product.name,
                 receipts_bucket=bucket.bucket_name,
+                receipt_days=stage.receipt_days,
                 decisions_table=table.table_name,
                 failed_batches_queue=self.failed_batches.queue_url,
             ),

@@ -8,6 +8,7 @@ from constructs import Construct
 
 from cdk_app.components.api_routes import BATCH
 from cdk_app.components.deciding import allow_deciding
+from cdk_app.components.live_alias import LiveAlias
 from cdk_app.components.service_function import ServiceFunction
 from credit_core.settings import BatchSettings
 
@@ -57,3 +58,4 @@ class Batch(Construct):
         )
         allow_deciding(batch.role, product=product, storage=storage)
         self.function = batch.function
+        self.live = LiveAlias(self, "Live", function=self.function)

@@ -21,7 +21,7 @@ HEADERS = {"Content-Type": f"'{PROBLEM_TYPE}'", "Cache-Control": "'no-store'"}
 Kind = apigateway.ResponseType
 TURNED_AWAY = "The request was turned away"
 MISCONFIGURED = "The service is not set up correctly"
-PROBLEMS: Mapping[str, tuple[Kind, int, str]] = {
+PROBLEMS: Mapping[str, tuple[Kind, int | None, str]] = {
     "Unauthorized": (Kind.UNAUTHORIZED, 401, "A valid token with the scope of this call is needed"),
     "ExpiredToken": (Kind.EXPIRED_TOKEN, 401, "The token has expired"),
     "AccessDenied": (Kind.ACCESS_DENIED, 403, "The token does not allow this call"),
@@ -40,14 +40,18 @@ PROBLEMS: Mapping[str, tuple[Kind, int, str]] = {
     "AuthorizerFailure": (Kind.AUTHORIZER_FAILURE, 500, "The token could not be checked"),
     "AuthorizerSetup": (Kind.AUTHORIZER_CONFIGURATION_ERROR, 500, MISCONFIGURED),
     "ApiSetup": (Kind.API_CONFIGURATION_ERROR, 500, MISCONFIGURED),
-    "IntegrationFailure": (Kind.INTEGRATION_FAILURE, 502, "The service failed; send it again"),
+    "IntegrationFailure": (Kind.INTEGRATION_FAILURE, 504, "The service failed; send it again"),
     "IntegrationTimeout": (Kind.INTEGRATION_TIMEOUT, 504, "No answer in time; send it again"),
-    "Other4xx": (Kind.DEFAULT_4_XX, 400, TURNED_AWAY),
-    "Other5xx": (Kind.DEFAULT_5_XX, 500, "The service failed; send the same again"),
+    "Other4xx": (Kind.DEFAULT_4_XX, None, TURNED_AWAY),
+    "Other5xx": (Kind.DEFAULT_5_XX, None, "The service failed; send the same again"),
 }
-"""Every kind that API Gateway knows, with the status it is given here.
+"""Every kind that API Gateway knows, with its status here; None leaves each as it is.
 
-Source: Amazon API Gateway Developer Guide, "Gateway response types".
+A 5xx is always API Gateway's own: it counts a status that was changed as ``4XXError``, whatever it
+became, and the alarm on ``5XXError`` would not see it.
+
+Source: Amazon API Gateway Developer Guide, "Gateway response types" and "Amazon API Gateway
+dimensions and metrics".
 """
 
 MORE_HEADERS: Mapping[str, Mapping[str, str]] = {
@@ -58,7 +62,7 @@ MORE_HEADERS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def problem_template(status: int, title: str) -> str:
+def problem_template(status: int | None, title: str) -> str:
     """Return a problem document; of what API Gateway puts in, the request's id alone is safe.
 
     Its error messages may hold quotes and parts of the request.
@@ -67,7 +71,7 @@ def problem_template(status: int, title: str) -> str:
         {
             "type": "about:blank",
             "title": title,
-            "status": status,
+            **({"status": status} if status else {}),
             "request_id": "$context.requestId",
         }
     )
@@ -84,7 +88,7 @@ class GatewayProblems(Construct):
                 name,
                 rest_api=rest_api,
                 type=kind,
-                status_code=str(status),
+                status_code=str(status) if status else None,
                 response_headers={**HEADERS, **MORE_HEADERS.get(name, {})},
                 templates={"application/json": problem_template(status, title)},
             )

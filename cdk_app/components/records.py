@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from constructs import Construct
 
 from cdk_app.components.api_routes import RECORDS
+from cdk_app.components.live_alias import LiveAlias
 from cdk_app.components.service_function import ServiceFunction
 from credit_core.settings import RecordsSettings
 
@@ -61,3 +62,4 @@ class Records(Construct):
         may.allow_objects("s3:GetObject", bucket=models, prefix=f"{product.name}/")
         may.allow_key(storage.key, through=("dynamodb", "s3"))
         self.function = records.function
+        self.live = LiveAlias(self, "Live", function=self.function)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aws_cdk import aws_applicationautoscaling as autoscaling
-from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from cdk_app.components.api_routes import SCORER
 from cdk_app.components.deciding import allow_deciding
+from cdk_app.components.live_alias import LiveAlias
 from cdk_app.components.service_function import ServiceFunction
 from credit_core.settings import ScorerSettings
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from cdk_app.components.storage import Storage
     from cdk_app.stages import Scaling, Stage
     from credit_core.domain.product import CreditProduct
-
-LIVE = "live"
 
 
 class Scorer(Construct):
@@ -59,12 +57,8 @@ class Scorer(Construct):
         )
         allow_deciding(scorer.role, product=product, storage=storage)
         self.function = scorer.function
-        self.live = lambda_.Alias(
-            self,
-            "Live",
-            alias_name=LIVE,
-            version=scorer.function.current_version,
-            provisioned_concurrent_executions=stage.provisioned_concurrency,
+        self.live = LiveAlias(
+            self, "Live", function=scorer.function, warm=stage.provisioned_concurrency
         )
         if stage.scaling:
             self._follow_load(stage.scaling, minimum=stage.provisioned_concurrency)

@@ -63,8 +63,7 @@ class OperationsStack(Stack):
             stage=stage,
             pager=pager,
             api=api,
-            scorer=scorer,
-            others={"Records": records.function, "Batch": batch.function},
+            functions={"Scorer": scorer.live, "Records": records.live, "Batch": batch.live},
             product=product,
         )
         WorkflowAlarms(self, "Workflows", pager=pager, workflows=workflows)

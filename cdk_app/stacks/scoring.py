@@ -53,8 +53,8 @@ class ScoringStack(Stack):
             stage=stage,
             functions={
                 SCORER: self.scorer.live,
-                RECORDS: self.records.function,
-                BATCH: self.batch.function,
+                RECORDS: self.records.live,
+                BATCH: self.batch.live,
             },
             access=access,
             key=storage.key,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
@@ -39,7 +39,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Archive a batch of the stream; or ``{"check": days}``, or ``{"redrive": days}``.
 
     Days are ``{"from": "2026-11-01", "to": "2026-11-22"}``, both included; in ``{}`` all are
-    checked, and those of the failed batches are redriven.
+    checked, and those of the failed batches are redriven. Days whose objects the bucket no longer
+    keeps are left out.
 
     Raises:
         StoreUnavailableError: Not everything was done; doing it again is safe.
@@ -47,10 +48,17 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     started = time.perf_counter()
     if "check" in event:
         days = days_in(event["check"]) or Days()
-        done = compare(days, product=settings.product, records=records, archive=receipts).document()
+        done = compare(
+            days,
+            kept_since=kept_since(datetime.now(UTC)),
+            product=settings.product,
+            records=records,
+            archive=receipts,
+        ).document()
     elif "redrive" in event:
         done = redrive(
             days_in(event["redrive"]),
+            kept_since=kept_since(datetime.now(UTC)),
             product=settings.product,
             records=records,
             archive=receipts,
@@ -62,6 +70,11 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         done = asdict(archive(arrived, product=settings.product, into=receipts))
     logger.info("done", duration_seconds=round(time.perf_counter() - started, 3), **done)
     return done
+
+
+def kept_since(as_of: datetime) -> date:
+    """Return the first day of which the bucket keeps every object."""
+    return as_of.date() - timedelta(days=settings.receipt_days)
 
 
 def days_in(asked: dict[str, str]) -> Days | None:

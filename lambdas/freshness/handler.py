@@ -10,7 +10,7 @@ from aws_lambda_powertools import Logger
 
 from credit_core.adapters.clients import client, pipeline_config
 from credit_core.adapters.metrics import CloudWatchMetrics
-from credit_core.adapters.newest_events import DynamoDBNewestEvents
+from credit_core.adapters.newest_events import DynamoNewestEvents
 from credit_core.domain.product import load_product
 from credit_core.settings import FreshnessSettings
 from credit_core.use_cases.freshness import measure_freshness
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 logger = Logger(service="freshness")
 settings = FreshnessSettings.from_environment()
 product = load_product(settings.product)
-newest_events = DynamoDBNewestEvents(
+newest_events = DynamoNewestEvents(
     client("dynamodb", pipeline_config()), settings.online_store_table
 )
 metrics = CloudWatchMetrics(client("cloudwatch", pipeline_config()))

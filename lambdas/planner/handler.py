@@ -10,7 +10,7 @@ from aws_lambda_powertools import Logger
 from credit_core.adapters.clients import client, pipeline_config
 from credit_core.adapters.feature_files import S3FeatureLake
 from credit_core.adapters.run_record import S3RunRecord
-from credit_core.adapters.watermark import DynamoDBWatermark
+from credit_core.adapters.watermark import DynamoWatermark
 from credit_core.domain.product import load_product
 from credit_core.errors import InvalidFeatureFileError
 from credit_core.settings import PlannerSettings
@@ -27,7 +27,7 @@ product = load_product(settings.product)
 bounds = PartBounds(size=settings.split_bytes, rows=settings.split_rows)
 s3 = client("s3", pipeline_config())
 lake = S3FeatureLake(s3, settings.lake_bucket)
-watermark = DynamoDBWatermark(
+watermark = DynamoWatermark(
     client("dynamodb", pipeline_config()), settings.registry_table, product=product.name
 )
 

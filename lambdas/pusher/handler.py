@@ -17,9 +17,9 @@ from credit_core.adapters.lake_appender import S3LakeAppender
 from credit_core.adapters.metrics import CloudWatchMetrics
 from credit_core.adapters.online_store_writer import PartiqlOnlineStoreWriter
 from credit_core.adapters.rejected_rows import S3RejectedRows
-from credit_core.domain.application import strict_json_object
 from credit_core.domain.feature_event import MAXIMUM_EVENT_BYTES
 from credit_core.domain.product import load_product
+from credit_core.domain.strict_json import strict_json_object
 from credit_core.errors import InvalidRequestError
 from credit_core.settings import PusherSettings
 from credit_core.use_cases.push import FeatureEvent, push

@@ -11,7 +11,7 @@ from aws_lambda_powertools import Logger
 
 from credit_core.adapters.clients import client, pipeline_config
 from credit_core.adapters.run_record import S3RunRecord
-from credit_core.adapters.watermark import DynamoDBWatermark
+from credit_core.adapters.watermark import DynamoWatermark
 from credit_core.settings import ReconcilerSettings
 from credit_core.use_cases.plan_materialization import part_document
 from credit_core.use_cases.reconcile import REPEATED_AT_ONCE, Limits, reconcile
@@ -24,7 +24,7 @@ CONNECTIONS = 16
 logger = Logger(service="reconciler")
 settings = ReconcilerSettings.from_environment()
 s3 = client("s3", pipeline_config(connections=CONNECTIONS))
-watermark = DynamoDBWatermark(
+watermark = DynamoWatermark(
     client("dynamodb", pipeline_config()), settings.registry_table, product=settings.product
 )
 limits = Limits(settings.rejected_rows_share, settings.failed_files_share)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 from collections import deque
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.example_environments import EXAMPLE_ENVIRONMENTS
+from tests.handlers import started
 from tests.hostile_bodies import a_scorer_for_everybody, attack
 
-HANDLER = Path(__file__).parents[2] / "lambdas" / "scorer" / "handler.py"
 BODIES_SENT = 20_000
 
 
@@ -23,12 +21,7 @@ def handler(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The function's module, whose scorer is still to be put in place."""
     for name, value in EXAMPLE_ENVIRONMENTS["scorer"].items():
         monkeypatch.setenv(name, value)
-    specification = importlib.util.spec_from_file_location("attacked_scorer", HANDLER)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return started("scorer")
 
 
 def test_no_body_makes_the_handler_fail_or_approve_what_is_faulty(

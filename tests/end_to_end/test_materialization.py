@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from credit_cli import materialization, pipelines
-from credit_core.adapters.watermark import DynamoDBWatermark
+from credit_core.adapters.watermark import DynamoWatermark
 from credit_core.domain.online_store import entity_key
 from tests.builders import PRODUCT
 from tests.feature_rows import BUREAU, a_lake_row, bureau_types, write_parquet
@@ -128,7 +128,7 @@ def test_a_prefix_without_files_fails_in_a_sentence(credit: Credit, lake: Lake) 
 
 
 def test_a_sweep_moves_the_watermark(credit: Credit, aws: LocalAws, deployment: Deployment) -> None:
-    watermark = DynamoDBWatermark(
+    watermark = DynamoWatermark(
         aws.client("dynamodb"), deployment["RegistryTable"], product=PRODUCT.name
     )
     before = datetime.now(UTC)

@@ -130,6 +130,16 @@ def test_receipts_are_kept_as_long_as_the_law_asks(prod: Deployment) -> None:
     assert rule["Status"] == "Enabled"
 
 
+def test_the_archiver_knows_how_long_receipts_are_kept(deployment: Deployment) -> None:
+    """What it takes for lacking must not be what the bucket let go of."""
+    (rule,) = properties(deployment.at(RECEIPTS, BUCKET))["LifecycleConfiguration"]["Rules"]
+    function = properties(deployment.at(ARCHIVER, "AWS::Lambda::Function"))
+
+    told = function["Environment"]["Variables"]["CREDIT_RECEIPT_DAYS"]
+
+    assert int(told) == rule["ExpirationInDays"]
+
+
 def test_who_archives_cannot_read_the_archive(deployment: Deployment) -> None:
     policy = properties(deployment.at("archive/Archive/Archiver/Role/DefaultPolicy", POLICY))
 

@@ -95,28 +95,33 @@ def dimensions_of(deployment: Deployment, alarm: dict[str, Any]) -> dict[str, st
     }
 
 
-def test_the_scorers_alarms_watch_the_live_alias(deployment: Deployment) -> None:
-    scorer = "scoring/Scorer/Scorer/Function"
+@pytest.mark.parametrize(("name", "least"), [("Scorer", 4), ("Records", 2), ("Batch", 2)])
+def test_alarms_of_what_answers_watch_the_live_alias(
+    deployment: Deployment, name: str, least: int
+) -> None:
+    function = f"scoring/{name}/{name}/Function"
     watched = [
         dimensions_of(deployment, alarm)
         for alarm in map(properties, deployment.of_type(ALARM).values())
         if alarm["Namespace"] == "AWS/Lambda"
     ]
 
-    of_scorer = [found for found in watched if found["FunctionName"] == scorer]
+    of_function = [found for found in watched if found["FunctionName"] == function]
 
-    assert len(of_scorer) >= 4
-    assert all(found["Resource"] == f"{scorer}:live" for found in of_scorer)
+    assert len(of_function) >= least
+    assert all(found["Resource"] == f"{function}:live" for found in of_function)
 
 
-@pytest.mark.parametrize("name", ["Records", "Batch"])
-def test_a_failing_function_of_the_api_pages(deployment: Deployment, name: str) -> None:
-    alarm = properties(deployment.at(f"operations/Pager/{name}Errors", ALARM))
+@pytest.mark.parametrize("metric", ["Errors", "Throttles"])
+@pytest.mark.parametrize("name", ["Scorer", "Records", "Batch"])
+def test_a_function_of_the_api_that_fails_or_is_throttled_pages(
+    deployment: Deployment, name: str, metric: str
+) -> None:
+    alarm = properties(deployment.at(f"operations/Pager/{name}{metric}", ALARM))
 
-    assert (alarm["MetricName"], alarm["Threshold"]) == ("Errors", 0)
-    # It has no alias: its metric has no Resource.
+    assert (alarm["MetricName"], alarm["Threshold"]) == (metric, 0)
     function = f"scoring/{name}/{name}/Function"
-    assert dimensions_of(deployment, alarm) == {"FunctionName": function}
+    assert dimensions_of(deployment, alarm)["FunctionName"] == function
 
 
 def test_a_champion_that_cannot_be_loaded_pages(deployment: Deployment) -> None:

@@ -16,6 +16,7 @@ SCALABLE = "AWS::ApplicationAutoScaling::ScalableTarget"
 SCALING = "AWS::ApplicationAutoScaling::ScalingPolicy"
 
 LIVE = "scoring/Scorer/Live"
+ALIASES = {LIVE, "scoring/Records/Live", "scoring/Batch/Live"}
 SCORER = "scoring/Scorer/Scorer/Function"
 DECIDE = "scoring/Api/RestApi/Default/v1/decisions/POST"
 API_STAGE = "scoring/Api/RestApi/DeploymentStage.live"
@@ -101,6 +102,26 @@ def test_an_open_method_would_be_noticed(prod: Deployment, lost: str) -> None:
         assert_deciding_takes_a_token_with_the_scope(prod.changed(DECIDE, METHOD, **{lost: None}))
 
 
+def test_what_answers_has_its_code_and_its_configuration_together(deployment: Deployment) -> None:
+    """CloudFormation changes them one after the other; a version has both."""
+    aliases = deployment.of_type(ALIAS)
+    assert aliases.keys() == ALIASES
+    for path, alias in aliases.items():
+        name = path.split("/")[1]
+        version = deployment.text(properties(alias)["FunctionVersion"], "scoring")
+        assert version == f"scoring/{name}/{name}/Function/CurrentVersion"
+
+
+def test_only_the_scorer_is_kept_warm(deployment: Deployment) -> None:
+    warm = {
+        path
+        for path, alias in deployment.of_type(ALIAS).items()
+        if "ProvisionedConcurrencyConfig" in properties(alias)
+    }
+
+    assert warm == {LIVE}
+
+
 def test_the_api_calls_the_live_alias_and_never_a_version(deployment: Deployment) -> None:
     uri = properties(deployment.at(DECIDE, METHOD))["Integration"]["Uri"]
 
@@ -117,11 +138,7 @@ def test_only_the_api_may_call_what_answers(deployment: Deployment) -> None:
         assert "/v1/" in deployment.text(found["SourceArn"], "scoring")
         called.add(deployment.text(found["FunctionName"], "scoring"))
 
-    assert called == {
-        LIVE,
-        "scoring/Records/Records/Function",
-        "scoring/Batch/Batch/Function",
-    }
+    assert called == ALIASES
 
 
 def test_logs_of_the_api_hold_no_bodies_and_no_addresses(deployment: Deployment) -> None:

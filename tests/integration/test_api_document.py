@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,26 +11,16 @@ from credit_core.domain.openapi import SCOPES
 from tests.document_attack import findings
 from tests.example_environments import EXAMPLE_ENVIRONMENTS
 from tests.gateway import Gateway, served
+from tests.handlers import started
 from tests.integration.test_scorer_handler import Deployment, a_model_on_the_amount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.integration.conftest import LocalCloud
 
-LAMBDAS = Path(__file__).parents[2] / "lambdas"
 SCORERS = ("scorer", "batch")
-
-
-def started(name: str) -> Any:
-    specification = importlib.util.spec_from_file_location(
-        f"attacked_{name}", LAMBDAS / name / "handler.py"
-    )
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,6 +22,7 @@ from layers.build import FUNCTION_LAYERS, Platform, build, function_archive
 from tests.builders import NOW
 from tests.builders_archive import A_DAY, TODAY, YESTERDAY, a_receipt, a_review, an_outcome
 from tests.builders_aws import create_table
+from tests.handlers import started
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,10 +30,11 @@ if TYPE_CHECKING:
     from credit_core.domain.application_records import StoredRecord
     from tests.integration.conftest import LocalCloud
 
-HANDLER = Path(__file__).parents[2] / "lambdas" / "archiver" / "handler.py"
 PRODUCT = "personal_loan"
 ROLE = "arn:aws:iam::000000000000:role/archiver"
 PATIENCE_SECONDS = 60
+# The handler has the real clock: however late it is, receipts of the fixed one are kept.
+RECEIPT_DAYS = 100 * 365
 
 
 class Archiver:
@@ -48,6 +48,7 @@ class Archiver:
         self.settings = ArchiverSettings(
             product=PRODUCT,
             receipts_bucket=f"receipts-{mark}",
+            receipt_days=RECEIPT_DAYS,
             decisions_table=f"decisions-{mark}",
             failed_batches_queue=queue,
         )
@@ -60,11 +61,7 @@ class Archiver:
         self.stream = described["TableDescription"]["LatestStreamArn"]
         for name, value in self.settings.to_environment().items():
             monkeypatch.setenv(name, value)
-        spec = importlib.util.spec_from_file_location("archiver_handler", HANDLER)
-        assert spec is not None
-        assert spec.loader is not None
-        self.module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(self.module)
+        self.module = started("archiver")
 
     def __call__(self, event: dict[str, Any]) -> dict[str, Any]:
         return dict(self.module.handler(event, None))
@@ -175,6 +172,13 @@ def test_the_check_tells_what_lacks_and_the_redrive_of_those_days_fills_it(
     assert before["missing_keys"] == [key(lacking)]
     assert (done["new"], done["complete"]) == (1, True)
     assert archiver({"check": {}})["missing_keys"] == [key(old)]
+
+
+def test_days_are_kept_from_the_oldest_of_which_no_object_has_ended(archiver: Archiver) -> None:
+    midnight = NOW.replace(hour=0, minute=0)
+
+    for moment in (midnight, NOW, midnight + A_DAY - timedelta(seconds=1)):
+        assert archiver.module.kept_since(moment) == TODAY - RECEIPT_DAYS * A_DAY
 
 
 def test_a_redrive_takes_the_days_from_the_failed_batches(archiver: Archiver) -> None:

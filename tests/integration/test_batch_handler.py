@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +10,7 @@ import pytest
 
 from credit_core.adapters.entity_key_secret import entity_key_secret
 from tests.builders import a_body
+from tests.handlers import started
 from tests.integration.test_scorer_handler import Deployment, a_model_on_the_amount, call
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
     from tests.integration.conftest import LocalCloud
 
-HANDLER = Path(__file__).parents[2] / "lambdas" / "batch" / "handler.py"
 type Judge = Callable[..., tuple[int, Any]]
 
 
@@ -43,11 +41,7 @@ def deployment(
 @pytest.fixture
 def judge(deployment: Deployment) -> Judge:
     """Call a freshly started function with applications, or with a body."""
-    specification = importlib.util.spec_from_file_location("batch_handler", HANDLER)
-    assert specification is not None
-    assert specification.loader is not None
-    function = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(function)
+    function = started("batch")
     deployment.started.append(function)
 
     def call_batch(*applications: str, body: str | None = None) -> tuple[int, Any]:

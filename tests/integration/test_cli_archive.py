@@ -135,3 +135,12 @@ def test_an_archiver_that_fails_is_told_in_its_own_words(
 @pytest.mark.usefixtures("archiver")
 def test_a_day_that_is_none_is_used_wrongly() -> None:
     assert main.run(["archive", "check", "--from", "yesterday"]) == 2
+
+
+def test_a_last_day_before_the_first_is_used_wrongly(
+    archiver: Archiver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(["archive", "check", "--from", "2026-11-22", "--to", "2026-11-01"]) == 2
+
+    assert capsys.readouterr().err == "error: --to 2026-11-01 lies before --from 2026-11-22\n"
+    assert archiver.asked == []

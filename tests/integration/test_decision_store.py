@@ -22,7 +22,7 @@ from tests.builders_aws import TABLE_KEYS, create_table
 from tests.faulty_server import document, error, faulty_server, hangs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
@@ -97,6 +97,7 @@ class Tables:
         for kind, name in self.names.items():
             create_table(dynamodb, kind, name=name)
         self.api = Faulty()
+        self.damaged: list[Exception] = []
         self.put(
             "online-store",
             entity_key=FEATURES[0],
@@ -107,7 +108,7 @@ class Tables:
 
     @property
     def store(self) -> DynamoDecisionStore:
-        return store_on(self.api, self.names)
+        return store_on(self.api, self.names, self.damaged.append)
 
     def put(self, kind: str, **texts: str) -> None:
         item: Any = {name: {"S": text} for name, text in texts.items()}
@@ -136,13 +137,18 @@ def tables(local_cloud_bare: LocalCloud) -> Tables:
     return Tables(local_cloud_bare.client("dynamodb"))
 
 
-def store_on(api: JsonApi, names: Mapping[str, str]) -> DynamoDecisionStore:
+def store_on(
+    api: JsonApi,
+    names: Mapping[str, str],
+    on_damaged_pointer: Callable[[Exception], object] = lambda _: None,
+) -> DynamoDecisionStore:
     return DynamoDecisionStore(
         api,
         product=PRODUCT.name,
         online_store_table=names["online-store"],
         decisions_table=names["decisions"],
         registry_table=names["registry"],
+        on_damaged_pointer=on_damaged_pointer,
     )
 
 
@@ -250,11 +256,14 @@ def test_an_answer_that_is_none_of_dynamodbs_leaves_every_key_unread(
     assert read(tables.store).unread == frozenset(FEATURES)
 
 
-def test_a_pointer_that_cannot_be_read_is_no_pointer(tables: Tables) -> None:
+def test_a_pointer_that_cannot_be_read_is_no_pointer_and_is_told(tables: Tables) -> None:
     tables.point('{"champion": "../../elsewhere"}')
 
     assert read(tables.store).pointer is None
     assert tables.store.read_pointer(timer=within()) is None
+    assert [str(error) for error in tables.damaged] == [
+        "the rollout pointer cannot be read (ValidationError)"
+    ] * 2
 
 
 # --- writing -------------------------------------------------------------------------------

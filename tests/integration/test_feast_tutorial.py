@@ -256,6 +256,7 @@ class Service:
             online_store_table=self._tables["online-store"],
             decisions_table=self._tables["decisions"],
             registry_table=self._tables["registry"],
+            on_damaged_pointer=lambda _: None,
         )
         champion = OnnxModel.from_bytes(
             self.model.onnx, self.model.manifest, manifest_sha256="0" * 64
@@ -466,7 +467,7 @@ def test_a_zipcode_nobody_knows_is_referred(service: Service) -> None:
     assert decision.judgement.cause.code is ReferralCause.FEATURES_MISSING
 
 
-@pytest.mark.parametrize("zipcode", ["76104", 76_104.0, 76_104.5, -1, 2**53, True, None])
+@pytest.mark.parametrize("zipcode", ["76104", 76_104.5, -1, 2**53, True, None])
 def test_a_zipcode_that_is_no_whole_number_is_refused(service: Service, zipcode: object) -> None:
     with pytest.raises(InvalidRequestError, match="zipcode"):
         service.decide(service.rows[0], zipcode=zipcode)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import uuid
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +12,7 @@ from moto import mock_aws
 
 from credit_core.adapters.clients import client, pipeline_config
 from credit_core.adapters.metrics import CloudWatchMetrics
-from credit_core.adapters.newest_events import MOST_ROUNDS, DynamoDBNewestEvents
+from credit_core.adapters.newest_events import MOST_ROUNDS, DynamoNewestEvents
 from credit_core.adapters.online_store_writer import PartiqlOnlineStoreWriter
 from credit_core.domain.metrics import NAMESPACE, Measurement, Metric, Unit
 from credit_core.domain.online_store import newest_row_key
@@ -24,6 +22,7 @@ from credit_core.use_cases.materialize import write_newest
 from tests.builders import NOW, PRODUCT
 from tests.builders_aws import create_table
 from tests.feature_rows import BUREAU, a_feature_row, never
+from tests.handlers import started
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
     from tests.integration.conftest import LocalCloud
 
-HANDLER = Path(__file__).parents[2] / "lambdas" / "freshness" / "handler.py"
 A_DAY = timedelta(days=1)
 
 
@@ -48,11 +46,7 @@ class Meter:
         create_table(self.dynamodb, "online-store", name=self.settings.online_store_table)
         for name, value in self.settings.to_environment().items():
             monkeypatch.setenv(name, value)
-        spec = importlib.util.spec_from_file_location("freshness_handler", HANDLER)
-        assert spec is not None
-        assert spec.loader is not None
-        self.module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(self.module)
+        self.module = started("freshness")
 
     def __call__(self) -> dict[str, float | None]:
         return {view["view"]: view["age_seconds"] for view in self.module.handler({}, None)}
@@ -121,7 +115,7 @@ class Busy:
 
 def test_what_a_busy_table_left_out_is_asked_for_again() -> None:
     pauses: list[float] = []
-    events = DynamoDBNewestEvents(Busy("t", rounds=2), "t", sleep=pauses.append)  # type: ignore[arg-type]
+    events = DynamoNewestEvents(Busy("t", rounds=2), "t", sleep=pauses.append)  # type: ignore[arg-type]
 
     assert set(events.read(["one", "two"])) == {"one", "two"}
     assert len(pauses) == 2
@@ -129,7 +123,7 @@ def test_what_a_busy_table_left_out_is_asked_for_again() -> None:
 
 def test_what_stays_unread_is_not_taken_for_absent() -> None:
     busy = Busy("t", rounds=MOST_ROUNDS)
-    events = DynamoDBNewestEvents(busy, "t", sleep=lambda _: None)  # type: ignore[arg-type]
+    events = DynamoNewestEvents(busy, "t", sleep=lambda _: None)  # type: ignore[arg-type]
 
     with pytest.raises(StoreUnavailableError, match="1 of 2 newest events"):
         events.read(["one", "two"])
@@ -138,7 +132,7 @@ def test_what_stays_unread_is_not_taken_for_absent() -> None:
 @mock_aws
 def test_a_table_that_is_not_there_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    events = DynamoDBNewestEvents(client("dynamodb", pipeline_config()), "no-such-table")
+    events = DynamoNewestEvents(client("dynamodb", pipeline_config()), "no-such-table")
 
     with pytest.raises(StoreUnavailableError, match="ResourceNotFound"):
         events.read([newest_row_key(PRODUCT, BUREAU)])

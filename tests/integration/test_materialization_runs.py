@@ -24,7 +24,7 @@ import pytest
 
 from credit_core.adapters.entity_key_secret import entity_key_secret
 from credit_core.adapters.run_record import S3RunRecord
-from credit_core.adapters.watermark import DynamoDBWatermark
+from credit_core.adapters.watermark import DynamoWatermark
 from credit_core.settings import MaterializerSettings, PlannerSettings, ReconcilerSettings
 from tests.builders import PRODUCT, SECRET
 from tests.builders_aws import create_table
@@ -90,7 +90,7 @@ class Machine:
         ):
             for name, value in settings.to_environment().items():
                 monkeypatch.setenv(name, value)
-        self.watermark = DynamoDBWatermark(self.dynamodb, self.registry, product=PRODUCT.name)
+        self.watermark = DynamoWatermark(self.dynamodb, self.registry, product=PRODUCT.name)
         self._planner, self._materializer, self._reconciler = (
             load_handler(str(LAMBDAS / name / "handler.py")).handler
             for name in ("planner", "materializer", "reconciler")

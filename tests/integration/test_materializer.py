@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import uuid
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -37,15 +35,16 @@ from tests.feature_rows import (
     bureau_types,
     write_parquet,
 )
+from tests.handlers import started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from credit_core.domain.product import FeatureView
     from credit_core.ports import LakeRow
     from tests.integration.conftest import LocalCloud
 
-HANDLER = Path(__file__).parents[2] / "lambdas" / "materializer" / "handler.py"
 RUN = "run-1"
 A_MINUTE_AGO = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
 TOMORROW = A_MINUTE_AGO + timedelta(days=1)
@@ -73,11 +72,7 @@ class Materializer:
         )
         for name, value in self.settings.to_environment().items():
             monkeypatch.setenv(name, value)
-        spec = importlib.util.spec_from_file_location("materializer_handler", HANDLER)
-        assert spec is not None
-        assert spec.loader is not None
-        self.module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(self.module)
+        self.module = started("materializer")
 
     def __call__(self, key: str = BUREAU_KEY, *, part: FilePart | None = None) -> Tally:
         """Materialize a file, or a part of one, and return the tally that it leaves."""
@@ -342,7 +337,7 @@ def test_an_answer_of_s3_that_breaks_off_is_no_fault_of_the_file(
             answer["Body"]._amount_read = -1
             return dict(answer)
 
-    materializer.module.s3 = BreakingOff()  # type: ignore[attr-defined]
+    materializer.module.s3 = BreakingOff()
 
     with pytest.raises(StoreUnavailableError, match=f"{BUREAU_KEY}.*IncompleteReadError"):
         materializer()

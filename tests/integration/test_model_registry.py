@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -28,16 +26,15 @@ from tests.builders import PRODUCT, a_manifest, a_pointer
 from tests.builders_aws import create_table
 from tests.builders_training import as_csv, some_rows
 from tests.example_environments import EXAMPLE_ENVIRONMENTS
+from tests.handlers import started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import ModuleType
 
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
 ONNX = b"the model's bytes"
-LAMBDAS = Path(__file__).parents[2] / "lambdas"
 FAILED = (Gate(name="calibration", passed=False, evidence="ratio 2.4"),)
 EVENT = {
     "output_location": "s3://results/training-sets/q-1.csv",
@@ -210,16 +207,11 @@ def test_a_result_that_is_not_there_is_said(cloud: Cloud) -> None:
         read_query_result(cloud.s3, EVENT["output_location"], bucket="results")
 
 
-def a_handler(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def a_handler(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     for variable, value in EXAMPLE_ENVIRONMENTS[name].items():
         monkeypatch.setenv(variable, value)
     monkeypatch.setenv("CREDIT_RESULTS_BUCKET", "results")
-    spec = importlib.util.spec_from_file_location(f"{name}_handler", LAMBDAS / name / "handler.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return started(name)
 
 
 def test_trained_registered_promoted_and_loaded_as_the_scorer_loads_it(

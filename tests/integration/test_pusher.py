@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -29,16 +27,17 @@ from layers.build import FUNCTION_LAYERS, Platform, build, function_archive
 from tests.builders import NOW, PRODUCT, SECRET
 from tests.builders_aws import create_table
 from tests.feature_rows import bureau_key, never
+from tests.handlers import started
 from tests.pushes import HOUSEHOLD, WITH_HOUSEHOLDS, a_detail, a_household
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from mypy_boto3_cloudwatch import CloudWatchClient
 
     from tests.integration.conftest import LocalCloud
 
-HANDLER = Path(__file__).parents[2] / "lambdas" / "pusher" / "handler.py"
 A_MINUTE_AGO = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
 PATIENCE_SECONDS = 60
 ROLE = "arn:aws:iam::000000000000:role/pusher"
@@ -69,11 +68,7 @@ class Pusher:
         )
         for name, value in self.settings.to_environment().items():
             monkeypatch.setenv(name, value)
-        spec = importlib.util.spec_from_file_location("pusher_handler", HANDLER)
-        assert spec is not None
-        assert spec.loader is not None
-        self.module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(self.module)
+        self.module = started("pusher")
 
     def __call__(self, *bodies: str) -> dict[str, Any]:
         records = [

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +18,11 @@ from credit_core.settings import RecordsSettings
 from tests.builders import PRODUCT, a_manifest, a_pointer
 from tests.builders_aws import create_table
 from tests.builders_records import a_review_body, an_outcome_body
+from tests.handlers import started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-HANDLER = Path(__file__).parents[2] / "lambdas" / "records" / "handler.py"
 SETTINGS = RecordsSettings(
     product=PRODUCT.name,
     decisions_table="decisions",
@@ -44,11 +42,7 @@ class Deployment:
         for kind in ("decisions", "registry"):
             create_table(self.dynamodb, kind)
         self.s3.create_bucket(Bucket="models")
-        specification = importlib.util.spec_from_file_location("records_handler", HANDLER)
-        assert specification is not None
-        assert specification.loader is not None
-        self.function: Any = importlib.util.module_from_spec(specification)
-        specification.loader.exec_module(self.function)
+        self.function = started("records")
 
     def decide(self, outcome: str = "approve") -> str:
         """Record a decision of yesterday and return its text."""

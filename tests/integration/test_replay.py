@@ -316,3 +316,61 @@ def test_a_decision_is_shown_with_what_the_model_saw(
     records = json.loads(capsys.readouterr().out)["records"]
     assert [it["revision"] for it in records] == [1, 2]
     assert records[0]["terms"]["product"] == "personal_loan"
+
+
+def one_record_a_line(path: Path, *records: dict[str, Any]) -> Path:
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ({"response": "{"}, "Receipt   the answer in it cannot be read\n"),
+        ({"terms": "AAAA"}, "Input     its terms cannot be read (error)\n"),
+        ({"model_input": '["x"]'}, "Input     loan_amount                 not a number\n"),
+        ({"model_input": "[1,2,3,4,99]"}, "verification_status         not a category\n"),
+    ],
+)
+def test_what_cannot_be_read_of_a_decision_is_told_and_the_rest_shown(
+    files: Path, damage: dict[str, str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    receipt = json.loads(some_file(files).read_text()) | damage
+    damaged = one_record_a_line(files / "damaged", receipt)
+
+    words = ["decisions", "show", receipt["application_id"], "--receipts", str(damaged)]
+    assert main.run(words) == 0
+
+    assert told in capsys.readouterr().out
+
+
+def test_the_last_review_is_shown_last_and_stands(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    receipt = json.loads(some_file(files).read_text())
+    name = receipt["application_id"]
+    reviews = [
+        {"application_id": name, "record": f"review/{id_}", "number": number, "outcome": outcome}
+        | {"response": json.dumps({"review_id": id_, "outcome": outcome})}
+        for id_, number, outcome in (("a", 2, "decline"), ("b", 1, "approve"))
+    ]
+    reviewed = one_record_a_line(files / "reviewed", receipt, *reviews)
+
+    assert main.run(["decisions", "show", name, "--receipts", str(reviewed)]) == 0
+
+    assert capsys.readouterr().out.endswith(
+        "Review    review_id b, outcome approve\n"
+        "Review    review_id a, outcome decline\n"
+        "Stands    decline, by the last review\n"
+    )
+
+
+def test_a_folder_of_models_that_is_none_is_used_wrongly(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = str(files / "nowhere")
+    words = ["--receipts", str(files / "archive"), "--models", nowhere]
+
+    assert main.run(["decisions", "replay", "--all", *words]) == 2
+
+    assert capsys.readouterr().err == f"error: {nowhere} is no folder\n"

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import importlib.util
 import json
 import subprocess
 import sys
 import time
 import uuid
 from datetime import UTC, datetime
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +19,16 @@ import pytest
 from credit_core.adapters import http_connection
 from credit_core.adapters.entity_key_secret import entity_key_secret
 from credit_core.adapters.online_store_writer import stored_attributes
-from credit_core.domain.application import MAXIMUM_BODY_BYTES
 from credit_core.domain.model_manifest import manifest_key, model_key
 from credit_core.domain.online_store import feature_row
+from credit_core.domain.strict_json import MAXIMUM_BODY_BYTES
 from credit_core.settings import ScorerSettings
 from tests.builders import PRODUCT, SECRET, a_body, a_manifest, a_pointer, features_of, key_of
 from tests.builders_aws import TABLE_KEYS, create_table
 from tests.builders_onnx import a_linear_onnx
 from tests.faulty_server import document, faulty_server, hangs, sends
 from tests.faulty_server import response as http_response
+from tests.handlers import LAMBDAS, started
 
 if TYPE_CHECKING:
     import socket
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from tests.faulty_server import Answer
     from tests.integration.conftest import LocalCloud
 
-HANDLER = Path(__file__).parents[2] / "lambdas" / "scorer" / "handler.py"
 DEADLINE_MS = 2_000
 PATIENT_SECONDS = 10.0
 """Many times what an answer inside any deadline here takes, on however busy a machine."""
@@ -121,11 +119,7 @@ class Deployment:
         )
 
     def start(self) -> Any:
-        specification = importlib.util.spec_from_file_location("scorer_handler", HANDLER)
-        assert specification is not None
-        assert specification.loader is not None
-        module = importlib.util.module_from_spec(specification)
-        specification.loader.exec_module(module)
+        module = started("scorer")
         self.started.append(module)
         return module
 
@@ -485,7 +479,7 @@ def test_the_function_loads_only_these_packages(deployment: Deployment) -> None:
     deployment.promote(a_model_on_the_amount())
 
     printed = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(HANDLER.parent), a_body()],
+        [sys.executable, "-c", PROGRAM, str(LAMBDAS / "scorer"), a_body()],
         capture_output=True,
         text=True,
         check=True,

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from credit_core.domain.application import MAXIMUM_BODY_BYTES, ApplicationReader
+from credit_core.domain.application import ApplicationReader
+from credit_core.domain.strict_json import MAXIMUM_BODY_BYTES
 from credit_core.errors import InvalidRequestError
 from tests.builders import AN_APPLICATION, PRODUCT, a_body
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from credit_core.domain.receipt_archive import Days, archived_record, day_of
 from credit_core.errors import DamagedReceiptError, StoreUnavailableError
 from credit_core.ports import Kept
-from credit_core.use_cases.archive import DayCounts, Redriven, archive, compare, redrive
+from credit_core.use_cases.archive import Comparison, DayCounts, Redriven, archive, compare, redrive
 from tests.builders import NOW
 from tests.builders_archive import (
     A_DAY,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from credit_core.domain.receipt_archive import ArchivedRecord
 
 PRODUCT = "personal_loan"
+KEPT_SINCE = TODAY - 30 * A_DAY
 IDS = st.text(min_size=1, max_size=64)
 
 
@@ -51,6 +52,10 @@ def archived_all(records: Sequence[StoredRecord]) -> FakeArchive:
     return into
 
 
+def compared(days: Days, *, records: FakeRecords, archive: FakeArchive) -> Comparison:
+    return compare(days, kept_since=KEPT_SINCE, product=PRODUCT, records=records, archive=archive)
+
+
 @dataclass
 class Service:
     """Table, archive and queue together."""
@@ -62,6 +67,7 @@ class Service:
     def redrive(self, days: Days | None = None) -> Redriven:
         return redrive(
             days,
+            kept_since=KEPT_SINCE,
             product=PRODUCT,
             records=self.records,
             archive=self.archive,
@@ -224,7 +230,7 @@ def test_counts_are_per_day_and_what_is_missing_is_named() -> None:
     lacking = a_receipt("c")
     into = archived_all(there)
 
-    found = compare(Days(), product=PRODUCT, records=FakeRecords([*there, lacking]), archive=into)
+    found = compared(Days(), records=FakeRecords([*there, lacking]), archive=into)
 
     assert found.days == {TODAY: DayCounts(2, 1), YESTERDAY: DayCounts(1, 1)}
     assert found.missing == {key(lacking)}
@@ -236,16 +242,27 @@ def test_only_the_days_asked_for_are_compared() -> None:
     records = FakeRecords([a_receipt("a"), a_receipt("b", at=NOW - 5 * A_DAY)])
     days = Days(YESTERDAY, TODAY)
 
-    found = compare(days, product=PRODUCT, records=records, archive=FakeArchive())
+    found = compared(days, records=records, archive=FakeArchive())
 
     assert list(found.days) == [TODAY]
     assert records.asked == [days]
 
 
+def test_what_the_archive_kept_for_its_time_does_not_lack() -> None:
+    """The table keeps receipts for ever; the bucket lets go of them."""
+    lacking = a_receipt("lacking", at=NOW - 30 * A_DAY)
+    records = FakeRecords([a_receipt("ended", at=NOW - 31 * A_DAY), lacking])
+
+    found = compared(Days(), records=records, archive=FakeArchive())
+
+    assert found.missing == {key(lacking)}
+    assert records.asked == [Days(KEPT_SINCE)]
+
+
 def test_what_the_archive_has_beyond_the_table_is_counted() -> None:
     into = archived_all([a_receipt("a"), a_receipt("restored-away")])
 
-    found = compare(Days(), product=PRODUCT, records=FakeRecords([a_receipt("a")]), archive=into)
+    found = compared(Days(), records=FakeRecords([a_receipt("a")]), archive=into)
 
     assert (found.unknown, found.missing) == (1, frozenset())
 
@@ -254,7 +271,7 @@ def test_a_record_seen_under_both_its_names_counts_once() -> None:
     """The table is read page by page, while a receipt is superseded."""
     records = FakeRecords([a_receipt(), a_receipt(record="superseded/0001")])
 
-    found = compare(Days(), product=PRODUCT, records=records, archive=FakeArchive())
+    found = compared(Days(), records=records, archive=FakeArchive())
 
     assert found.days == {TODAY: DayCounts(1, 0)}
 
@@ -262,7 +279,7 @@ def test_a_record_seen_under_both_its_names_counts_once() -> None:
 def test_a_damaged_record_is_told() -> None:
     records = FakeRecords([a_receipt("a", decided_at=...)])
 
-    found = compare(Days(), product=PRODUCT, records=records, archive=FakeArchive())
+    found = compared(Days(), records=records, archive=FakeArchive())
 
     assert found.damaged == {"a decision": "a decision: decided_at is no moment"}
 
@@ -307,6 +324,21 @@ def test_days_that_are_named_are_filled_though_no_batch_failed() -> None:
     done = service.redrive(Days(TODAY, TODAY))
 
     assert (done.batches, done.kept.new) == (0, 1)
+
+
+def test_a_redrive_does_not_write_again_what_the_archive_kept_for_its_time() -> None:
+    ended, lacking = (a_receipt(str(days), at=NOW - days * A_DAY) for days in (31, 30))
+    service = Service(
+        FakeRecords([ended, lacking]),
+        FakeArchive(),
+        FakeFailedBatches([a_failed_batch(NOW - 31 * A_DAY)]),
+    )
+
+    done = service.redrive(Days())
+
+    assert list(service.archive.objects) == [key(lacking)]
+    assert done.is_complete
+    assert service.failed_batches == FakeFailedBatches()
 
 
 def test_what_is_still_refused_keeps_its_batches_waiting() -> None:

@@ -10,17 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from credit_cli.distribution import histogram, percentile, percentiles
 from credit_cli.errors import UsageError
-from credit_cli.load import (
-    MOST_APPLICATIONS,
-    Plan,
-    Reply,
-    Run,
-    arrivals,
-    histogram,
-    percentile,
-    percentiles,
-)
+from credit_cli.load import MOST_APPLICATIONS, Plan, Reply, Run, arrivals
 from credit_cli.load_applications import UNKNOWN_SHARE, applications, is_valid
 from credit_cli.load_report import lines, sampled, summary, with_receipts
 from credit_core.domain.application import ApplicationReader

@@ -6,6 +6,8 @@ import random
 import socket
 import time
 
+import pytest
+
 from credit_core.adapters.http_connection import NoAnswerError, Response, _Connection
 
 BODY = b'{"well": true}'
@@ -39,6 +41,21 @@ def what_comes_of(received: bytes) -> Response | Exception:
             return _Connection(near).exchange(b"request", time.monotonic() + 5)
         except (OSError, NoAnswerError) as error:
             return error
+
+
+@pytest.mark.parametrize(("seconds", "is_open"), [(299.0, True), (301.0, False)])
+def test_time_that_passed_while_the_machine_was_frozen_counts_as_idle(
+    seconds: float, *, is_open: bool
+) -> None:
+    """The wall clock has jumped when it thaws; the monotonic clock may not have."""
+    wall_clock = iter([1_000.0, 1_000.0 + seconds])
+    near, far = socket.socketpair()
+    with near, far:
+        connection = _Connection(near, wall_clock=lambda: next(wall_clock))
+        far.sendall(WHOLE[0])
+        connection.exchange(b"request", time.monotonic() + 5)
+
+        assert connection.seems_open() is is_open
 
 
 def mutated(chance: random.Random, whole: bytes) -> bytes:

@@ -15,11 +15,13 @@ from credit_core.domain.product import Defaults, DType
 from credit_core.domain.terms import Terms
 from credit_core.errors import (
     ApplicationConflictError,
+    DamagedReceiptError,
     InvalidRequestError,
     ModelOutputError,
     StoreUnavailableError,
 )
 from credit_core.ports import StoredFeatures
+from credit_core.use_cases.score import MOST_REVISIONS
 from tests.builders import (
     AN_APPLICATION,
     NOW,
@@ -299,6 +301,26 @@ def test_a_referral_with_a_review_or_an_outcome_is_not_superseded() -> None:
 
     assert scorer() == first
     assert scorer.store.superseded == []
+
+
+def test_a_client_that_sends_a_referral_again_and_again_comes_to_an_end() -> None:
+    scorer = a_scorer(with_model=False)
+
+    answers = [scorer.answer() for _ in range(MOST_REVISIONS + 3)]
+
+    assert json.loads(answers[-1])["revision"] == MOST_REVISIONS
+    assert len(set(answers[MOST_REVISIONS - 1 :])) == 1
+    assert len(scorer.store.superseded) == MOST_REVISIONS - 1
+
+
+def test_a_stored_response_that_is_no_json_is_not_answered() -> None:
+    scorer = a_scorer()
+    scorer()
+    cut = dataclasses.replace(scorer.store.receipts["application-1"], response="{")
+    scorer.store.receipts["application-1"] = cut
+
+    with pytest.raises(DamagedReceiptError):
+        scorer()
 
 
 def test_two_calls_at_once_supersede_once() -> None:

@@ -7,7 +7,6 @@ import random
 import string
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 from urllib.parse import unquote
 
 import botocore.auth
@@ -48,7 +47,8 @@ def signed_by_botocore(
     request = AWSRequest(method=method, url=url, headers=headers, data=body)
     moment = datetime.strptime(at, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     kind = S3SigV4Auth if service == "s3" else SigV4Auth
-    with patch.object(botocore.auth, "get_current_datetime", return_value=moment):
+    with pytest.MonkeyPatch.context() as clock:
+        clock.setattr(botocore.auth, "get_current_datetime", lambda *_, **__: moment)
         kind(BotocoreCredentials(*credentials), service, region).add_auth(request)
     return str(request.headers["Authorization"])
 

@@ -60,7 +60,7 @@ class Fault:
 
 
 class InvalidRequestError(CreditScoringError):
-    """The body cannot be judged. Every fault is listed; no value is repeated."""
+    """The request cannot be read or judged. Every fault is listed; no value is repeated."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         super().__init__("; ".join(f"{fault.path}: {fault.message}" for fault in faults))

@@ -147,10 +147,14 @@ class PromoterSettings(EnvironmentSettings):
 
 
 class ArchiverSettings(EnvironmentSettings):
-    """Where the archiver keeps records, reads them again, and finds what it gave up."""
+    """Where the archiver keeps records, reads them again, and finds what it gave up.
+
+    ``receipt_days`` is how long the bucket keeps an object.
+    """
 
     product: str
     receipts_bucket: str
+    receipt_days: int = Field(ge=1)
     decisions_table: str
     failed_batches_queue: str
 

@@ -6,6 +6,7 @@ import json
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from credit_core.domain.application_records import compact_json
 from credit_core.domain.openapi import OPENAPI_PATH, PAGE_PATH, openapi_document
 from credit_core.domain.openapi_page import CONTENT_SECURITY_POLICY, openapi_page
 
@@ -51,7 +52,7 @@ class ApiDocument:
 
     def document(self, request: ProxyRequest) -> dict[str, object]:
         """Answer the document, for machines."""
-        body = json.dumps(self._of(request, OPENAPI_PATH), separators=(",", ":"))
+        body = compact_json(self._of(request, OPENAPI_PATH))
         return self._answer(body, {"Content-Type": "application/json"})
 
     def page(self, request: ProxyRequest) -> dict[str, object]:

@@ -11,6 +11,7 @@ import random
 import time
 from typing import TYPE_CHECKING
 
+from credit_core.adapters.aws_calls import PASSING_CODES
 from credit_core.adapters.clients import AWS_ERRORS, error_code
 from credit_core.adapters.decision_records import DynamoDecisionRecords
 from credit_core.adapters.dynamodb_items import to_dynamodb
@@ -33,18 +34,8 @@ if TYPE_CHECKING:
 
     from credit_core.domain.application_records import StoredRecord
 
-LOST_RACES = frozenset(
-    {
-        "ConditionalCheckFailed",
-        "ProvisionedThroughputExceeded",
-        "ThrottlingError",
-        "TransactionConflict",
-    }
-)
-"""Why DynamoDB cancels a transaction that may be tried again, after another look.
-
-Source: Amazon DynamoDB API Reference, TransactWriteItems.
-"""
+LOST_RACES = PASSING_CODES | {"ConditionalCheckFailed"}
+"""Why DynamoDB cancels a transaction that may be tried again, after another look."""
 
 WAIT_SECONDS = 0.02
 READ = ("record", "outcome", "response", "revision", "added", "number", *set(MOMENTS.values()))

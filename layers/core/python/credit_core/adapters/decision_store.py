@@ -12,11 +12,11 @@ from credit_core.adapters.dynamodb_items import from_dynamodb, to_dynamodb
 from credit_core.domain.application_records import DECISION, SUPERSEDED
 from credit_core.domain.model_manifest import ROLLOUT_RECORD, RolloutPointer
 from credit_core.domain.receipt import receipt_of
-from credit_core.errors import StoreUnavailableError
+from credit_core.errors import ModelUnavailableError, StoreUnavailableError
 from credit_core.ports import Readout, StoredFeatures
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from credit_core.domain.receipt import Receipt
     from credit_core.ports import Timer
@@ -53,11 +53,13 @@ class DynamoDecisionStore:
         online_store_table: str,
         decisions_table: str,
         registry_table: str,
+        on_damaged_pointer: Callable[[Exception], object],
     ) -> None:
         self._api = api
         self._online_store = online_store_table
         self._decisions = decisions_table
         self._registry = registry_table
+        self._on_damaged_pointer = on_damaged_pointer
         self._pointer_key = {"product": {"S": product}, "record": {"S": ROLLOUT_RECORD}}
 
     def read(
@@ -91,7 +93,7 @@ class DynamoDecisionStore:
             rows,
             frozenset(key["entity_key"]["S"] for key in unread.get(self._online_store, [])),
             receipt_of(from_dynamodb(receipts[0])) if receipts else None,
-            _pointer(pointers[0]) if pointers else None,
+            self._pointer(pointers[0]) if pointers else None,
         )
 
     def read_pointer(self, *, timer: Timer) -> RolloutPointer | None:
@@ -99,7 +101,18 @@ class DynamoDecisionStore:
         request = {self._registry: {"Keys": [self._pointer_key]}}
         items, _ = self._batch_get(request, _deadline(timer))
         pointers = items.get(self._registry)
-        return _pointer(pointers[0]) if pointers else None
+        return self._pointer(pointers[0]) if pointers else None
+
+    def _pointer(self, item: Mapping[str, Any]) -> RolloutPointer | None:
+        """Return the pointer, or None if it cannot be read: the known model goes on serving."""
+        try:
+            return RolloutPointer.model_validate_json(item["pointer"]["S"])
+        except (KeyError, ValidationError) as error:
+            fault = type(error).__name__
+            self._on_damaged_pointer(
+                ModelUnavailableError(f"the rollout pointer cannot be read ({fault})")
+            )
+            return None
 
     def write(self, receipt: Receipt, *, timer: Timer) -> Receipt | None:
         """Write the receipt unless there is one; return the earlier one in that case.
@@ -206,11 +219,3 @@ def _decision_key(application_id: str) -> dict[str, object]:
 
 def _not_written(error: Exception) -> StoreUnavailableError:
     return StoreUnavailableError(f"the receipt was not written ({error})")
-
-
-def _pointer(item: Mapping[str, Any]) -> RolloutPointer | None:
-    """Return the pointer, or None if it cannot be read: the known model goes on serving."""
-    try:
-        return RolloutPointer.model_validate_json(item["pointer"]["S"])
-    except (KeyError, ValidationError):
-        return None

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 MOST_BYTES = 64 * 2**20
 """Of a response's body. A BatchGetItem brings at most 16 MB, a model is smaller."""
@@ -147,10 +147,17 @@ class Origin:
 
 
 class _Connection:
-    """One open connection; one exchange at a time."""
+    """One open connection; one exchange at a time.
 
-    def __init__(self, sock: socket.socket) -> None:
+    Args:
+        sock: Connected.
+        wall_clock: Measures how long it was idle. The monotonic clock stands still while a
+            function's machine is frozen between requests, and whoever forgets connections does not.
+    """
+
+    def __init__(self, sock: socket.socket, *, wall_clock: Callable[[], float] = time.time) -> None:
         self._sock = sock
+        self._wall_clock = wall_clock
         self._used_at = float("-inf")
         self._readable = select.poll()
         self._readable.register(sock, select.POLLIN)
@@ -166,7 +173,7 @@ class _Connection:
 
     def seems_open(self) -> bool:
         """Whether nothing came while it was idle: what comes unasked is its end, or a complaint."""
-        idle_seconds = time.monotonic() - self._used_at
+        idle_seconds = self._wall_clock() - self._used_at
         return idle_seconds < LONGEST_IDLE_SECONDS and not self._readable.poll(0)
 
     def exchange(self, request: bytes, deadline: float) -> Response:
@@ -195,7 +202,7 @@ class _Connection:
         if self._received:
             raise NoAnswerError("more came than the response")
         self.stays_open = headers.get(b"connection", b"").lower() != b"close"
-        self._used_at = time.monotonic()
+        self._used_at = self._wall_clock()
         return Response(status, headers, body)
 
     def _head(self) -> tuple[int, dict[bytes, bytes]]:

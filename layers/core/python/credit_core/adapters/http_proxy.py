@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from credit_core.domain.application import APPLICATION_ID_PATTERN, WHOLE_BODY
+from credit_core.domain.application import APPLICATION_ID_PATTERN
+from credit_core.domain.strict_json import refuse_body
 from credit_core.errors import Fault, InvalidRequestError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class ProxyRequest:
         try:
             return base64.b64decode(body, validate=True)
         except ValueError:
-            raise InvalidRequestError([Fault(WHOLE_BODY, "is not base64")]) from None
+            refuse_body("is not base64")
 
     def application_id(self) -> str:
         """Return the application id in the path.

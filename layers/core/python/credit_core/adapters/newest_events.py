@@ -25,7 +25,7 @@ MOST_ROUNDS = 5
 PAUSE_SECONDS = 0.2
 
 
-class DynamoDBNewestEvents:
+class DynamoNewestEvents:
     """Reads the notes in one BatchGetItem.
 
     Args:

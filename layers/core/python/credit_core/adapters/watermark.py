@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 
-class DynamoDBWatermark:
+class DynamoWatermark:
     """Remembers up to which moment the lake of a product has been materialized.
 
     It lies beside the rollout pointer, but under a partition key of its own: who may move the one

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from credit_core.domain.application import MAXIMUM_BODY_BYTES
 from credit_core.domain.batch_body import LARGEST_BATCH, MAXIMUM_BATCH_BYTES
 from credit_core.domain.judgement import PASSING
+from credit_core.domain.strict_json import MAXIMUM_BODY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -399,14 +399,20 @@ def problem_schemas() -> dict[str, Schema]:
         {
             "type": {"type": "string", "format": "uri-reference"},
             "title": TEXT,
-            "status": {"type": "integer", "minimum": 400, "maximum": 599},
+            "status": {
+                "type": "integer",
+                "minimum": 400,
+                "maximum": 599,
+                "description": "That of the response. Absent where API Gateway refuses or fails "
+                "for a rare reason of its own, before or after the service.",
+            },
             "request_id": described(TEXT, "Quote it when you report the problem."),
             "detail": TEXT,
             "faults": listed(
                 ref("Fault"), minItems=1, description="Every fault of the request, all at once."
             ),
         },
-        optional=("detail", "faults"),
+        optional=("status", "detail", "faults"),
         description="Problem details, RFC 9457.",
     )
     return {"Problem": problem, "Fault": fault}

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -17,39 +16,21 @@ from pydantic import (
 )
 
 from credit_core.domain.product import LARGEST_EXACT_INTEGER, DType, KeyType
-from credit_core.errors import BodyTooLargeError, Fault, InvalidRequestError
+from credit_core.domain.strict_body import MESSAGES
+from credit_core.domain.strict_json import WHOLE_BODY, repeatable_name, strict_json_object
+from credit_core.errors import Fault, InvalidRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping
 
     from pydantic_core import ErrorDetails
 
     from credit_core.domain.product import CreditProduct, EntityKey, Feature, Value
 
-MAXIMUM_BODY_BYTES = 16_384
-"""A body is a few hundred bytes; anything beyond this is not an application."""
-
-APPLICATION_ID_PATTERN = r"[A-Za-z0-9_.:-]{1,64}"
+APPLICATION_ID_PATTERN = r"[A-Za-z0-9_:-][A-Za-z0-9_.:-]{0,63}"
+"""It is part of paths, where a name of dots alone means another place."""
 APPLICATION_ID_MEANING = "The client's own id of the application, a new one for each"
-WHOLE_BODY = "$"
-LONGEST_NAME_REPEATED = 64
-
-MESSAGES = {
-    "missing": "is required",
-    "extra_forbidden": "is not a field of this product",
-    "greater_than_equal": "must be at least {ge:g}",
-    "less_than_equal": "must be at most {le:g}",
-    "less_than": "must be less than {lt}",
-    "int_type": "must be an integer",
-    "int_from_float": "must be an integer",
-    "float_type": "must be a number",
-    "finite_number": "must be a finite number",
-    "string_type": "must be a string",
-    "string_unicode": "must be text",
-    "literal_error": "must be one of {expected}",
-    "string_pattern_mismatch": "must match {pattern}",
-}
-"""Our words for pydantic's error types; they take limits from the definition, never a value."""
+WORDS = MESSAGES | {"extra_forbidden": "is not a field of this product"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +64,7 @@ class ApplicationReader:
         Raises:
             InvalidRequestError: With every fault of the body, each with its path.
         """
-        return self.read(strict_json_object(body, also=self.faults))
-
-    def read(self, document: Mapping[str, object]) -> Application:
-        """Return the application in a JSON object that was parsed strictly.
-
-        Raises:
-            InvalidRequestError: With every fault of the object, each with its path.
-        """
+        document = strict_json_object(body, also=self.faults)
         try:
             given = self.schema.model_validate(document).__dict__
         except ValidationError as error:
@@ -121,109 +95,10 @@ class ApplicationReader:
 
     def _fault(self, detail: ErrorDetails) -> Fault:
         name = str(detail["loc"][0]) if detail["loc"] else WHOLE_BODY
-        message = MESSAGES.get(detail["type"], "is not valid").format(**detail.get("ctx", {}))
+        message = WORDS.get(detail["type"], "is not valid").format(**detail.get("ctx", {}))
         if detail["type"] == "missing" and name in self._nullable:
             message += "; send null if it is unknown"
         return Fault(repeatable_name(name), message)
-
-
-def no_more_faults(_document: Mapping[str, object]) -> list[Fault]:
-    """Return the faults of a document of which nothing more is asked."""
-    return []
-
-
-def strict_json_object(
-    body: str | bytes | None,
-    *,
-    most_bytes: int = MAXIMUM_BODY_BYTES,
-    also: Callable[[Mapping[str, object]], Sequence[Fault]] = no_more_faults,
-) -> dict[str, object]:
-    """Parse a JSON object as RFC 8259 has it, without Python's extras.
-
-    NaN, Infinity, duplicate names, bodies that are not UTF-8 and endless nesting are refused.
-
-    Args:
-        body: The text.
-        most_bytes: How long it may be, in UTF-8.
-        also: Returns what else is wrong with an object of which some names are given more than
-            once or are no text, so that all is told together.
-
-    Raises:
-        BodyTooLargeError: It has more than ``most_bytes``.
-        InvalidRequestError: With the faults of the body; no value is repeated.
-    """
-    if not body:
-        _refuse("a JSON object is expected; the body is empty")
-    members = _Members()
-    try:
-        encoded = body.encode() if isinstance(body, str) else body
-        if len(encoded) > most_bytes:
-            raise BodyTooLargeError(
-                [Fault(WHOLE_BODY, f"the body is larger than {most_bytes} bytes")]
-            )
-        text = encoded.decode()
-        document = json.loads(text, object_pairs_hook=members, parse_constant=_constant)
-    except UnicodeError:
-        _refuse("the body is not UTF-8")
-    except RecursionError:
-        _refuse("the body is nested too deeply")
-    except json.JSONDecodeError as error:
-        _refuse(f"the body is not JSON (line {error.lineno}, column {error.colno})")
-    except ValueError:  # an integer of more digits than Python converts
-        _refuse("the body holds a number that is too long")
-    if not isinstance(document, dict):
-        _refuse("a JSON object is expected")
-    if members.faults:
-        others = [fault for fault in also(document) if fault.path not in members.faults]
-        raise InvalidRequestError([*members.faults.values(), *others])
-    return document
-
-
-class _Members:
-    """Makes dicts of the members of objects and keeps the faults of their names, by path."""
-
-    def __init__(self) -> None:
-        self.faults: dict[str, Fault] = {}
-
-    def __call__(self, pairs: list[tuple[str, object]]) -> dict[str, object]:
-        document = dict(pairs)
-        if len(document) != len(pairs):
-            for name, times in Counter(name for name, _ in pairs).items():
-                if times > 1:
-                    self._note(name, "is given more than once")
-        for name in [name for name in document if not (name.isascii() or _is_unicode(name))]:
-            # pydantic would say so too, and of the other members nothing.
-            del document[name]
-            self._note(name, "must be text")
-        return document
-
-    def _note(self, name: str, message: str) -> None:
-        path = repeatable_name(name)
-        self.faults[path] = Fault(path, message)
-
-
-def _is_unicode(text: str) -> bool:
-    """Whether it is free of lone surrogates, which JSON can spell and UTF-8 can't."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _constant(name: str) -> NoReturn:
-    _refuse(f"{name} is not JSON")
-
-
-def _refuse(message: str) -> NoReturn:
-    raise InvalidRequestError([Fault(WHOLE_BODY, message)])
-
-
-def repeatable_name(name: str) -> str:
-    """Return a field's name for an error message; one that is no identifier might hold a value."""
-    if len(name) <= LONGEST_NAME_REPEATED and name.isascii() and name.isidentifier():
-        return name
-    return "(unusual name)"
 
 
 def _request_schema(product: CreditProduct) -> type[BaseModel]:

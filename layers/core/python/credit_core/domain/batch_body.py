@@ -10,8 +10,15 @@ import json
 import re
 from typing import TYPE_CHECKING, NoReturn
 
-from credit_core.domain.application import MAXIMUM_BODY_BYTES, WHOLE_BODY, repeatable_name
-from credit_core.errors import BodyTooLargeError, Fault, InvalidRequestError
+from credit_core.domain.strict_json import (
+    MAXIMUM_BODY_BYTES,
+    NO_JSON,
+    TOO_DEEP,
+    body_text,
+    refuse_body,
+    repeatable_name,
+)
+from credit_core.errors import Fault, InvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,21 +42,12 @@ def applications_in(body: str | bytes | None) -> tuple[str, ...]:
     >>> applications_in('{"applications": [{"term_months": 36}, 7]}')
     ('{"term_months": 36}', '7')
     """
-    if not body:
-        _refuse("a JSON object is expected; the body is empty")
     try:
-        encoded = body.encode() if isinstance(body, str) else body
-        if len(encoded) > MAXIMUM_BATCH_BYTES:
-            raise BodyTooLargeError(
-                [Fault(WHOLE_BODY, f"the body is larger than {MAXIMUM_BATCH_BYTES} bytes")]
-            )
-        return _Reading(encoded.decode()).batch()
-    except UnicodeError:
-        _refuse("the body is not UTF-8")
+        return _Reading(body_text(body, most_bytes=MAXIMUM_BATCH_BYTES)).batch()
     except RecursionError:
-        _refuse("the body is nested too deeply")
+        refuse_body(TOO_DEEP)
     except json.JSONDecodeError:
-        _refuse("the body is not JSON")
+        refuse_body(NO_JSON)
 
 
 class _Reading:
@@ -66,7 +64,7 @@ class _Reading:
     def batch(self) -> tuple[str, ...]:
         if self._next() != "{":
             self._value()
-            _refuse("a JSON object is expected")
+            refuse_body("a JSON object is expected")
         applications: list[tuple[str, ...]] = []
         faults = []
         for _ in self._members("}"):
@@ -134,8 +132,4 @@ class _Reading:
 
 
 def _constant(_name: str) -> NoReturn:
-    _refuse("the body is not JSON")
-
-
-def _refuse(message: str) -> NoReturn:
-    raise InvalidRequestError([Fault(WHOLE_BODY, message)])
+    refuse_body(NO_JSON)

@@ -13,11 +13,12 @@ from collections import defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from credit_core.domain.application import MAXIMUM_BODY_BYTES, ApplicationReader
+from credit_core.domain.application import ApplicationReader
 from credit_core.domain.derived_lint import derived_findings
 from credit_core.domain.findings import Finding, Severity, placed_features
 from credit_core.domain.point_in_time import training_set_sql
 from credit_core.domain.product import Defaults, DType, RiskDirection
+from credit_core.domain.strict_json import MAXIMUM_BODY_BYTES
 from credit_core.domain.suspect_words import suspect_inputs, suspect_words_in
 
 if TYPE_CHECKING:

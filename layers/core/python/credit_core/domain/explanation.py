@@ -84,7 +84,7 @@ class CheckedRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class ReceiptContents:
     """What a receipt keeps of a decision, read.
 
     ``row`` is the model's input before its cast, shape (G,), empty where a fault came before it;
@@ -103,7 +103,7 @@ class Recorded:
 class Explanation:
     """A decision explained. Contributions are in order of size, the largest first."""
 
-    recorded: Recorded
+    recorded: ReceiptContents
     rules: tuple[CheckedRule, ...] = ()
     reference_log_odds: float | None = None
     log_odds: float | None = None
@@ -150,7 +150,7 @@ class Explanation:
 
 
 def explanation_of(
-    recorded: Recorded,
+    recorded: ReceiptContents,
     assessment: Assessment | None,
     model: Estimator | None,
     product: CreditProduct,
@@ -213,7 +213,7 @@ def value_of(given: ModelInput, number: float) -> Value:
 
 
 def counterfactual_of(
-    recorded: Recorded, model: Estimator, product: CreditProduct
+    recorded: ReceiptContents, model: Estimator, product: CreditProduct
 ) -> Counterfactual | NoCounterfactual:
     """Return the smallest change with a better outcome, or why there is none.
 
@@ -253,7 +253,7 @@ def counterfactual_of(
     )
 
 
-def change_since(recorded: Recorded, product: CreditProduct) -> str | None:
+def change_since(recorded: ReceiptContents, product: CreditProduct) -> str | None:
     """Return what of a product changed since so that its definition says nothing of a decision."""
     if Terms.of(product).inputs != recorded.terms.inputs:
         return "the model has other inputs now"
@@ -271,7 +271,7 @@ def change_since(recorded: Recorded, product: CreditProduct) -> str | None:
     return None
 
 
-def _rules(recorded: Recorded) -> tuple[CheckedRule, ...]:
+def _rules(recorded: ReceiptContents) -> tuple[CheckedRule, ...]:
     applying, unchecked = Judge(recorded.terms).check_rules(recorded.row, recorded.assumed)
     return tuple(
         CheckedRule(rule, known)

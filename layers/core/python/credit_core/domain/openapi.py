@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from credit_core.domain.api_guide import guide
 from credit_core.domain.api_schemas import APPLICATION_ID, Schema, all_schemas, ref
-from credit_core.domain.application import MAXIMUM_BODY_BYTES
 from credit_core.domain.batch_body import MAXIMUM_BATCH_BYTES
+from credit_core.domain.strict_json import MAXIMUM_BODY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

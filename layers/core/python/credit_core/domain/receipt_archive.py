@@ -33,6 +33,17 @@ class Days:
     def __contains__(self, day: date) -> bool:
         return self.first <= day <= self.last
 
+    def since(self, first: date) -> Days:
+        """Return those of these days that are not before another.
+
+        >>> days = Days(date(2026, 11, 1), date(2026, 11, 22))
+        >>> days.since(date(2026, 11, 20)).first
+        datetime.date(2026, 11, 20)
+        >>> days.since(date(2026, 10, 20)) == days
+        True
+        """
+        return Days(max(first, self.first), self.last)
+
 
 @dataclass(frozen=True, slots=True)
 class ArchivedRecord:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from credit_core.domain.application import (
-    MESSAGES,
+from credit_core.domain.strict_json import (
     WHOLE_BODY,
     no_more_faults,
     repeatable_name,
@@ -20,14 +19,27 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-WORDS = MESSAGES | {
+MESSAGES = {
+    "missing": "is required",
     "extra_forbidden": "is not a field of this request",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "less_than": "must be less than {lt}",
+    "int_type": "must be an integer",
+    "int_from_float": "must be an integer",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "string_type": "must be a string",
+    "string_unicode": "must be text",
+    "literal_error": "must be one of {expected}",
+    "string_pattern_mismatch": "must match {pattern}",
     "list_type": "must be a list",
     "string_too_short": "must have at least {min_length} character(s)",
     "string_too_long": "must have at most {max_length} characters",
     "too_long": "must list at most {max_length}",
     "value_error": "must be a date of the calendar, YYYY-MM-DD",
 }
+"""Our words for pydantic's error types; they take limits from the definition, never a value."""
 
 
 class StrictBody(BaseModel):
@@ -74,5 +86,5 @@ def _fault(detail: ErrorDetails) -> Fault:
     path = ".".join(
         str(part) if isinstance(part, int) else repeatable_name(part) for part in detail["loc"]
     )
-    message = WORDS.get(detail["type"], "is not valid").format(**detail.get("ctx", {}))
+    message = MESSAGES.get(detail["type"], "is not valid").format(**detail.get("ctx", {}))
     return Fault(path or WHOLE_BODY, message)

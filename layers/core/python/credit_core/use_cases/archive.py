@@ -104,13 +104,22 @@ def archive(records: Iterable[StoredRecord], *, product: str, into: ReceiptArchi
 
 
 def compare(
-    days: Days, *, product: str, records: DecisionRecords, archive: ReceiptArchive
+    days: Days, *, kept_since: date, product: str, records: DecisionRecords, archive: ReceiptArchive
 ) -> Comparison:
     """Compare table and archive over these days.
+
+    Args:
+        days: These days.
+        kept_since: The first day of which the archive still has everything. The table keeps what
+            is older, and it is left out: it does not lack, its time in the archive was over.
+        product: The product whose decisions they are.
+        records: The decisions table.
+        archive: The archive.
 
     Raises:
         StoreUnavailableError: One of them could not be read.
     """
+    days = days.since(kept_since)
     damaged: dict[str, str] = {}
     recorded = {
         found.key for found in _readable(records.of(days), product, damaged) if found.day in days
@@ -130,6 +139,7 @@ def compare(
 def redrive(
     days: Days | None,
     *,
+    kept_since: date,
     product: str,
     records: DecisionRecords,
     archive: ReceiptArchive,
@@ -142,6 +152,8 @@ def redrive(
 
     Args:
         days: These days too, whether or not a batch of theirs failed.
+        kept_since: The first day of which the archive still has everything; nothing older is
+            written again.
         product: The product whose decisions they are.
         records: The decisions table.
         archive: The archive.
@@ -158,7 +170,9 @@ def redrive(
     complete = False
     try:
         span = Days(min(some.first for some in asked), max(some.last for some in asked))
-        before = compare(span, product=product, records=records, archive=archive)
+        before = compare(
+            span, kept_since=kept_since, product=product, records=records, archive=archive
+        )
         kept = Kept()
         if before.missing:
             lacking = (

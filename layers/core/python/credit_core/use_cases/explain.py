@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from credit_core.domain.application_records import DECISION
 from credit_core.domain.decision import assumed_in
-from credit_core.domain.explanation import Explanation, Recorded, explanation_of
+from credit_core.domain.explanation import Explanation, ReceiptContents, explanation_of
 from credit_core.domain.judgement import Judge
 from credit_core.domain.receipt import receipt_of, row_of, views_of
 from credit_core.domain.terms import Terms
@@ -87,7 +87,7 @@ class ExplainDecision:
             raise DamagedReceiptError("the decision does not follow from its receipt")
         return explanation_of(recorded, assessment, model, self._product)
 
-    def _model(self, receipt: Receipt, recorded: Recorded) -> LoadedModel | None:
+    def _model(self, receipt: Receipt, recorded: ReceiptContents) -> LoadedModel | None:
         """Return the model that judged, None where none did."""
         response = recorded.response
         if response["probability_of_default"] is None:
@@ -100,7 +100,7 @@ class ExplainDecision:
         return self._loaded[1]
 
 
-def _read(receipt: Receipt) -> Recorded:
+def _read(receipt: Receipt) -> ReceiptContents:
     """Return what a receipt keeps.
 
     Raises:
@@ -112,7 +112,7 @@ def _read(receipt: Receipt) -> Recorded:
     came_before_input = row.size == 0 and response["probability_of_default"] is None
     if row.size != len(terms.inputs) and not came_before_input:
         raise DamagedReceiptError(f"{row.size} numbers for {len(terms.inputs)} inputs")
-    return Recorded(
+    return ReceiptContents(
         terms,
         row,
         json.loads(receipt.request),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,12 @@ from credit_core.domain.online_store import (
 from credit_core.domain.product import RETENTION_TTLS
 from credit_core.domain.receipt import Receipt, model_input_of
 from credit_core.domain.terms import Terms
-from credit_core.errors import ApplicationConflictError, ModelUnavailableError, fault_location
+from credit_core.errors import (
+    ApplicationConflictError,
+    DamagedReceiptError,
+    ModelUnavailableError,
+    fault_location,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +47,9 @@ if TYPE_CHECKING:
     from credit_core.domain.online_store import FeatureRow
     from credit_core.domain.product import CreditProduct, FeatureView, Value
     from credit_core.ports import ChampionSource, DecisionStore, LoadedModel, Readout, Timer
+
+MOST_REVISIONS = 100
+"""Decisions on one application. A client that sends a referral again and again ends here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +131,10 @@ class ScoreApplication:
     def _replay(self, receipt: Receipt, fingerprint: str) -> Answer:
         if receipt.fingerprint != fingerprint:
             raise ApplicationConflictError(receipt.application_id)
+        try:
+            json.loads(receipt.response)
+        except ValueError:
+            raise DamagedReceiptError("the response of a stored decision is no JSON") from None
         return Answer(receipt.response, receipt.outcome, replayed=True)
 
     def _decide(
@@ -207,8 +220,8 @@ class ScoreApplication:
 
 
 def _is_final(receipt: Receipt) -> bool:
-    """Whether nothing supersedes it: no passing fault, or something was added to it since."""
-    return not receipt.retryable or receipt.added is not None
+    """Whether nothing supersedes it: no passing fault, something was added, or it was enough."""
+    return not receipt.retryable or receipt.added is not None or receipt.revision >= MOST_REVISIONS
 
 
 def serve_view(view: FeatureView, key: str, readout: Readout, *, as_of: datetime) -> ServedView:

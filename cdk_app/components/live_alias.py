@@ -1,0 +1,40 @@
+"""The version of a function that callers reach."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_cdk import aws_lambda as lambda_
+
+if TYPE_CHECKING:
+    from constructs import Construct
+
+LIVE = "live"
+
+
+class LiveAlias(lambda_.Alias):
+    """The current version under a name that stays.
+
+    CloudFormation changes a function's code and its configuration one after the other; a version
+    has both, so that no request meets the new one of the one and the old one of the other.
+
+    Args:
+        scope: Where it is.
+        id_: Its name there.
+        function: Whose version.
+        warm: Environments that are kept warm; None keeps none.
+    """
+
+    def __init__(
+        self, scope: Construct, id_: str, *, function: lambda_.Function, warm: int | None = None
+    ) -> None:
+        super().__init__(
+            scope,
+            id_,
+            alias_name=LIVE,
+            version=function.current_version,
+            provisioned_concurrent_executions=warm,
+        )
+        name = function.function_name
+        self.dimensions = {"FunctionName": name, "Resource": f"{name}:{LIVE}"}
+        """Of its metrics in the namespace ``AWS/Lambda``."""
