@@ -72,8 +72,8 @@ def send(method: str, url: str, headers: Mapping[str, str], *, body: bytes | Non
     """Send a request and return the answer, whatever its status.
 
     Raises:
-        UnreachableError: Nothing answers there, or it is no address.
-        UsageError: A header's value cannot be sent.
+        UnreachableError: Nothing answers there.
+        UsageError: It is no address, or a header's value cannot be sent.
     """
     try:
         parts = urllib.parse.urlsplit(url)
@@ -81,7 +81,7 @@ def send(method: str, url: str, headers: Mapping[str, str], *, body: bytes | Non
     except ValueError:  # a port that is no number, a bracket too few
         valid = False
     if not valid or not url.isascii() or any(character <= " " for character in url):
-        raise UnreachableError(f"{url!r} is not an http(s) address")
+        raise UsageError(f"{url!r} is not an http(s) address")
     for name, value in headers.items():
         if not (value.isascii() and value.isprintable()):
             raise UsageError(f"the {name} header can't hold that: a token is printable ASCII")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date, datetime
+from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +11,7 @@ import typer
 from credit_cli.deployment import deployed
 from credit_cli.errors import EXIT_CODES, CliError, ExitCode, UsageError
 from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct
-from credit_cli.terminal import Json, print_json, say
+from credit_cli.terminal import Json, print_json, say, to_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,12 +24,16 @@ if TYPE_CHECKING:
 archive = typer.Typer(no_args_is_help=True, help=f"The archive of receipts.\n{EXIT_CODES}\n")
 
 FirstDay = Annotated[
-    datetime | None,
-    typer.Option("--from", formats=["%Y-%m-%d"], help="First day, UTC.", show_default=False),
+    date | None,
+    typer.Option(
+        "--from", parser=to_day, metavar="YYYY-MM-DD", help="First day, UTC.", show_default=False
+    ),
 ]
 LastDay = Annotated[
-    datetime | None,
-    typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, UTC.", show_default=False),
+    date | None,
+    typer.Option(
+        "--to", parser=to_day, metavar="YYYY-MM-DD", help="Last day, UTC.", show_default=False
+    ),
 ]
 
 
@@ -74,19 +78,19 @@ def redrive(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def days(first: datetime | None, last: datetime | None) -> dict[str, str]:
+def days(first: date | None, last: date | None) -> dict[str, str]:
     """Return the days as the archiver is told them.
 
     Raises:
         UsageError: The last lies before the first.
 
-    >>> days(datetime(2026, 11, 1), None)
+    >>> days(date(2026, 11, 1), None)
     {'from': '2026-11-01'}
     """
     if first and last and last < first:
-        raise UsageError(f"--to {last:%Y-%m-%d} lies before --from {first:%Y-%m-%d}")
+        raise UsageError(f"--to {last} lies before --from {first}")
     named = {"from": first, "to": last}
-    return {word: str(date(*day.timetuple()[:3])) for word, day in named.items() if day}
+    return {word: str(day) for word, day in named.items() if day}
 
 
 def invoked(

@@ -26,7 +26,11 @@ def token(
     product: DeployedProduct = DEFAULT_PRODUCT,
     as_json: Json = False,
 ) -> None:
-    """Print a bearer token for the deployed API, and nothing else."""
+    """Print a bearer token for the deployed API, and nothing else.
+
+    The API's page names the token address that the user pool has on AWS.
+    That of the local cloud is the token_url of: credit local status --json
+    """
     aws, deployment = deployed(product)
     issued = api.fetch_token(aws, deployment, client)
     if as_json:

@@ -111,6 +111,7 @@ def made_calls(
     missing = {name: value for name, value in approved.items() if name != feature.name}
     review = {
         "review_id": f"review-{run}-1",
+        "revision": 1,
         "outcome": "decline",
         "reviewer": "r.meyer",
         "reason": "The employer could not confirm the income.",

@@ -125,13 +125,13 @@ def found_records(
     """Yield the records that are asked for, and perhaps others; from the table without a path.
 
     Raises:
-        UsageError: The path can't be read.
+        UsageError: The path can't be read, or is no archive.
         UnreachableError: The table can't be read.
     """
     from credit_core.adapters.decision_records import DynamoDecisionRecords  # noqa: PLC0415 (as above)
     from credit_core.adapters.local_archive import archived_records  # noqa: PLC0415 (as above)
     from credit_core.domain.receipt_archive import Days  # noqa: PLC0415 (as above)
-    from credit_core.errors import StoreUnavailableError  # noqa: PLC0415 (as above)
+    from credit_core.errors import DamagedReceiptError, StoreUnavailableError  # noqa: PLC0415 (as above)
 
     if receipts is not None:
         try:
@@ -139,6 +139,9 @@ def found_records(
         except OSError as error:
             where = error.filename or receipts
             raise UsageError(f"{where} can't be read: {error.strerror}") from None
+        except DamagedReceiptError as error:
+            hint = "--receipts is the archive, a folder of it, or a file with a record a line"
+            raise UsageError(str(error), hint=hint) from None
         return
     aws, deployment = deployed(product)
     dynamodb: DynamoDBClient = aws.client("dynamodb")

@@ -26,7 +26,7 @@ LISTED = 20
 LONGEST_VALUE = 40
 WORDS = {
     Verdict.IDENTICAL: "identical",
-    Verdict.FAULT: "identical",
+    Verdict.FAULT: "referred by a fault",
     Verdict.ROUNDING: "different by rounding",
     Verdict.DIFFERENT: "different",
     Verdict.NOT_REPLAYABLE: "not replayable",
@@ -79,7 +79,7 @@ def replay_document(tally: Tally, *, missing: Sequence[str], seconds: float) -> 
 
 
 def replay_lines(tally: Tally, *, missing: Sequence[str]) -> Iterator[str]:
-    """Yield a batch of replays as lines of text, the sum last."""
+    """Yield a batch of replays as lines of text, the sum near the end."""
     for replay in tally.named[:LISTED]:
         note = f" ({replay.note})" if replay.note else ""
         revision = f", revision {replay.revision}" if replay.revision != 1 else ""
@@ -88,12 +88,9 @@ def replay_lines(tally: Tally, *, missing: Sequence[str]) -> Iterator[str]:
     if len(tally.named) > LISTED:
         yield f"… and {len(tally.named) - LISTED:,} others; --json names all"
     yield from (f"{name}: no receipt" for name in missing[:LISTED])
-    yield sum_line(tally)
+    yield sum_line(tally, missing=missing)
     if tally.counts[Verdict.FAULT]:
-        yield (
-            f"  {tally.counts[Verdict.FAULT]:,} of the identical were referred by a fault that no"
-            " receipt can repeat"
-        )
+        yield "  no receipt can repeat a fault; all else in those is identical"
     if tally.derived_unchecked:
         yield (
             f"  of {tally.derived_unchecked:,} the derived features were taken as recorded: the"
@@ -101,20 +98,21 @@ def replay_lines(tally: Tally, *, missing: Sequence[str]) -> Iterator[str]:
         )
 
 
-def sum_line(tally: Tally) -> str:
-    """Say how many replays came to what.
+def sum_line(tally: Tally, *, missing: Sequence[str]) -> str:
+    """Say how many replays came to what, and how many applications have no receipt.
 
     >>> tally = Tally(names_each=False)
     >>> tally.counts.update({Verdict.IDENTICAL: 990, Verdict.FAULT: 8, Verdict.DIFFERENT: 2})
-    >>> sum_line(tally)
-    '1,000 replayed: 998 identical, 2 different'
+    >>> sum_line(tally, missing=["a"])
+    '1,000 replayed: 990 identical, 8 referred by a fault, 2 different; 1 not found'
     """
-    counts: Counter[str] = Counter()
-    for verdict_, count in tally.counts.items():
-        counts[WORDS[verdict_]] += count
-    order = dict.fromkeys(WORDS.values())
-    words = ", ".join(f"{counts[word]:,} {word}" for word in order if counts[word])
-    return f"{tally.count:,} replayed: {words or 'none'}"
+    words = ", ".join(
+        f"{tally.counts[verdict_]:,} {word}"
+        for verdict_, word in WORDS.items()
+        if tally.counts[verdict_]
+    )
+    absent = f"; {len(missing):,} not found" if missing else ""
+    return f"{tally.count:,} replayed{': ' if words else ''}{words}{absent}"
 
 
 def _difference_lines(differences: Sequence[Difference]) -> Iterator[str]:

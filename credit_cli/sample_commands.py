@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path  # noqa: TC003 (Typer reads annotations at run time)
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from credit_cli.known_product import DEFAULT_PRODUCT, known_product
-from credit_cli.terminal import Json, print_json, progress_for, say
+from credit_cli.terminal import Json, print_json, progress_for, say, to_day
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from credit_cli.book.generate import WrittenBook
     from credit_cli.book.plan import BookPlan
 
@@ -49,15 +47,19 @@ def generate(
         typer.Option(help="How many; else as many as applicants.", show_default=False),
     ] = None,
     end: Annotated[
-        datetime | None,
+        date | None,
         typer.Option(
-            formats=["%Y-%m-%d"], help="Last day, UTC; else yesterday.", show_default=False
+            parser=to_day,
+            metavar="YYYY-MM-DD",
+            help="Last day, UTC; else yesterday.",
+            show_default=False,
         ),
     ] = None,
     observed_until: Annotated[
-        datetime | None,
+        date | None,
         typer.Option(
-            formats=["%Y-%m-%d"],
+            parser=to_day,
+            metavar="YYYY-MM-DD",
             help="Day up to which rows and labels have arrived; else the last day.",
             show_default=False,
         ),
@@ -72,9 +74,10 @@ def generate(
         float, typer.Option(help="Share by which the true model's weights change, 0 to 1.")
     ] = 0.0,
     drift_from: Annotated[
-        datetime | None,
+        date | None,
         typer.Option(
-            formats=["%Y-%m-%d"],
+            parser=to_day,
+            metavar="YYYY-MM-DD",
             help="Day from which it drifts; else the middle.",
             show_default=False,
         ),
@@ -109,12 +112,12 @@ def generate(
         applicants=applicants,
         months=months,
         seed=seed,
-        end=end.date() if end else datetime.now(UTC).date() - timedelta(days=1),
+        end=end or datetime.now(UTC).date() - timedelta(days=1),
         applications=applications,
-        observed_until=observed_until.date() if observed_until else None,
+        observed_until=observed_until,
         drift=drift,
         concept_drift=concept_drift,
-        drift_from=drift_from.date() if drift_from else None,
+        drift_from=drift_from,
         base_rate=base_rate,
         shares=Shares(
             late=late_share,

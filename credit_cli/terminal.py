@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import contextmanager
+from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
+
+
+def to_day(text: str) -> date:
+    """Read an option that names a day.
+
+    Raises:
+        typer.BadParameter: It names none.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no day; a day is written YYYY-MM-DD") from None
 
 
 def say(line: str) -> None:

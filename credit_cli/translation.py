@@ -20,7 +20,10 @@ def translated(error: Exception) -> CliError | None:
     if isinstance(error, CliError):
         known = error
     elif spoken is not None:  # Typer's; its base class has no public name
-        known = UsageError(spoken(), hint="see: credit --help")
+        context = getattr(error, "ctx", None)
+        known = UsageError(
+            spoken(), hint=f"see: {context.command_path if context else 'credit'} --help"
+        )
     elif isinstance(error, InvalidProductError):
         known = _of_product(error)
     elif isinstance(error, AwsConnectionError | HTTPClientError):

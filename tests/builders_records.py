@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 A_REVIEW: dict[str, object] = {
     "review_id": "review-1",
+    "revision": 1,
     "outcome": "approve",
     "reviewer": "a.smith",
     "reason": "Pay slips show a higher income",
@@ -49,10 +50,14 @@ class FakeRecordStore:
     applications: dict[str, ApplicationRecords] = field(default_factory=dict)
     before_add: Callable[[], object] = lambda: None
 
-    def decide(self, outcome: str = "refer", *, application_id: str = "application-1") -> None:
+    def decide(
+        self, outcome: str = "refer", *, application_id: str = "application-1", revision: int = 1
+    ) -> None:
         """Record a decision."""
         self.applications[application_id] = ApplicationRecords(
-            application_id, recorded_decision(outcome, application_id=application_id), revision=1
+            application_id,
+            recorded_decision(outcome, application_id=application_id),
+            revision=revision,
         )
 
     def read(self, application_id: str) -> ApplicationRecords | None:

@@ -93,11 +93,11 @@ def test_the_scopes_are_those_of_the_user_pool() -> None:
 
 
 def test_every_status_of_the_services_errors_is_described() -> None:
-    """But for what a client of this document can't meet: a path or a method that isn't in it."""
+    """But for what a client of this document can't meet: a media type that isn't in it."""
     own = {problem.status.value for problem in PROBLEM_OF_ERROR.values()}
     of_gateway = {status for _, status, _ in PROBLEMS.values() if status}
 
-    assert own | of_gateway <= {status.value for status in ERRORS} | {405, 415}
+    assert own | of_gateway <= {status.value for status in ERRORS} | {415}
 
 
 @pytest.mark.parametrize("status", sorted({status for _, status, _ in PROBLEMS.values()}, key=str))
@@ -145,6 +145,7 @@ CODES = st.sampled_from(["TERM", "INCOME", "REGION", "OTHER", 7])
 REVIEWS = st.fixed_dictionaries(
     {
         "review_id": st.sampled_from(["r-1", "", "a b", "x" * 65]),
+        "revision": st.sampled_from([1, 2.0, 0, 1.5, "1", True, None]),
         "outcome": st.sampled_from(["approve", "decline", "refer", None]),
         "reviewer": st.sampled_from(["a.smith", " ", "", "x" * 129]),
     },

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.end_to_end
 APPROVED = {"loan_amount": 1_000, "term_months": 36, "annual_income": 200_000}
 REVIEW = {
     "review_id": "review-1",
+    "revision": 1,
     "outcome": "decline",
     "reviewer": "a.smith",
     "reason": "The employer could not confirm the employment",
@@ -73,10 +74,12 @@ def test_a_persons_review_stands_and_the_decision_stays(
     first = callers["desk"]("POST", f"{path}/review", REVIEW)
     again = callers["desk"]("POST", f"{path}/review", REVIEW)
     other = callers["desk"]("POST", f"{path}/review", REVIEW | {"reason": "Another reason"})
+    unseen = REVIEW | {"review_id": "review-2", "revision": 2}
 
     assert (first.status, again.status) == (201, 200)
     assert first.body == again.body
     problem_of(other, 409)
+    problem_of(callers["desk"]("POST", f"{path}/review", unseen), 409)
     document = callers["application"]("GET", path).document()
     assert document["standing"]["outcome"] == "decline"
     assert document["standing"]["by"] == "person"
@@ -117,7 +120,9 @@ def test_what_became_of_a_loan_is_recorded_once(
 
     assert (first.status, again.status) == (201, 200)
     assert first.body == again.body
-    problem_of(servicing("POST", "/v1/outcomes", report | {"outcome": "withdrawn"}), 409)
+    for impossible in ("withdrawn", "defaulted"):
+        problem_of(servicing("POST", "/v1/outcomes", report | {"outcome": impossible}), 409)
+    problem_of(callers["desk"]("POST", f"/v1/decisions/{id_}/review", REVIEW), 409)
     outcomes = callers["application"]("GET", f"/v1/decisions/{id_}").document()["outcomes"]
     assert outcomes == [first.document()]
 
@@ -139,7 +144,7 @@ def test_all_faults_of_a_body_are_named_and_none_is_repeated(
     answer = callers["desk"]("POST", path, body)
 
     faults = {fault["path"] for fault in problem_of(answer, 400)["faults"]}
-    assert faults == {"review_id", "outcome", "reviewer", "reason", "extra"}
+    assert faults == {"review_id", "revision", "outcome", "reviewer", "reason", "extra"}
     assert b"31337" not in answer.body
     assert b"canary" not in answer.body
 

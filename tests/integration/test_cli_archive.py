@@ -133,8 +133,14 @@ def test_an_archiver_that_fails_is_told_in_its_own_words(
 
 
 @pytest.mark.usefixtures("archiver")
-def test_a_day_that_is_none_is_used_wrongly() -> None:
-    assert main.run(["archive", "check", "--from", "yesterday"]) == 2
+@pytest.mark.parametrize("day", ["yesterday", "2026-13-01"])
+def test_a_day_that_is_none_is_used_wrongly(day: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["archive", "check", "--from", day]) == 2
+
+    assert capsys.readouterr().err == (
+        f"error: Invalid value for '--from': '{day}' is no day; a day is written YYYY-MM-DD\n"
+        "  see: credit archive check --help\n"
+    )
 
 
 def test_a_last_day_before_the_first_is_used_wrongly(

@@ -297,6 +297,7 @@ def test_an_api_that_is_not_there_is_one_line(
     "address",
     [
         "file:///etc/passwd",
+        "ftp://127.0.0.1/",
         "http://127.0.0.1:abc/",
         "http://[::1",
         "http://127.0.0.1:9/a b",
@@ -306,7 +307,7 @@ def test_an_api_that_is_not_there_is_one_line(
 def test_an_api_address_that_is_none_is_refused_in_a_line(
     application: Path, address: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert score(application, address) == 4
+    assert score(application, address) == 2
 
     shown = capsys.readouterr().err
     assert "is not an http(s) address" in shown

@@ -135,6 +135,16 @@ def test_a_model_that_is_not_its_manifest_s_is_not_registered(cloud: Cloud) -> N
     assert cloud.objects() == {}
 
 
+@pytest.mark.parametrize("changes", [{"version": "v2"}, {"product": "another_loan"}])
+def test_a_manifest_of_another_model_is_not_loaded(cloud: Cloud, changes: dict[str, str]) -> None:
+    """Whoever put it under the pointer's version: its name would be in every receipt."""
+    body = a_manifest().model_copy(update=changes).to_json()
+    cloud.s3.put_object(Bucket="models", Key=manifest_key(PRODUCT.name, "v1"), Body=body)
+
+    with pytest.raises(ModelUnavailableError, match="is the manifest of"):
+        cloud.registry.load(a_pointer(sha256=hashlib.sha256(body).hexdigest()))
+
+
 def test_a_model_that_failed_a_gate_is_kept_as_rejected(cloud: Cloud) -> None:
     a_registered(cloud, gates=FAILED)
 

@@ -15,7 +15,7 @@ from moto import mock_aws
 from credit_core.domain.model_manifest import manifest_key
 from credit_core.domain.online_store import timestamp_text
 from credit_core.settings import RecordsSettings
-from tests.builders import PRODUCT, a_manifest, a_pointer
+from tests.builders import NOW, PRODUCT, a_manifest, a_pointer
 from tests.builders_aws import create_table
 from tests.builders_records import a_review_body, an_outcome_body
 from tests.handlers import started
@@ -61,8 +61,8 @@ class Deployment:
         )
         return text
 
-    def promote(self) -> None:
-        manifest = a_manifest().to_json()
+    def promote(self, **changes: str) -> None:
+        manifest = a_manifest().model_copy(update=changes).to_json()
         self.s3.put_object(Bucket="models", Key=manifest_key(PRODUCT.name, "v1"), Body=manifest)
         self.point(a_pointer(sha256=hashlib.sha256(manifest).hexdigest()).model_dump_json())
 
@@ -159,6 +159,8 @@ def test_what_contradicts_the_records_is_a_conflict(deployment: Deployment) -> N
     today = str(datetime.now(UTC).date())
 
     assert deployment("POST", REVIEW, a_review_body(reason="Another"))[0] == 409
+    unseen = a_review_body(review_id="review-2", revision=2)
+    assert deployment("POST", REVIEW, unseen)[0] == 409
     assert deployment("POST", "/v1/outcomes", an_outcome_body(date=today))[0] == 201
     withdrawn = an_outcome_body(outcome="withdrawn", date=today)
     assert deployment("POST", "/v1/outcomes", withdrawn)[0] == 409
@@ -207,6 +209,23 @@ def test_the_card_describes_the_champion(deployment: Deployment) -> None:
     assert card["reference_applicant"]["loan_amount"] == 0.0
     category = next(feature for feature in PRODUCT.model_features if feature.categories)
     assert card["reference_applicant"][category.name] == category.categories[0]
+
+
+def test_the_card_has_times_as_all_answers_have(deployment: Deployment) -> None:
+    deployment.promote()
+
+    _, card = deployment("GET", "/v1/model")
+
+    assert card["created_at"] == card["promoted_at"] == timestamp_text(NOW)
+
+
+@pytest.mark.parametrize("changes", [{"version": "v2"}, {"product": "another_loan"}])
+def test_the_card_never_names_a_model_that_the_pointer_does_not(
+    deployment: Deployment, changes: dict[str, str]
+) -> None:
+    deployment.promote(**changes)
+
+    assert deployment("GET", "/v1/model")[0] == 503
 
 
 def test_before_the_first_promotion_there_is_no_card(deployment: Deployment) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections import Counter
 from dataclasses import replace
 from functools import partial
@@ -200,7 +202,7 @@ def test_an_archive_replays_with_nothing_running(
 
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("✓ Replay")
-    assert lines[1] == "100 replayed: 100 identical"
+    assert lines[1] == "100 replayed: 92 identical, 8 referred by a fault"
 
 
 def test_one_application_replays_with_all_its_revisions(
@@ -212,11 +214,14 @@ def test_one_application_replays_with_all_its_revisions(
     assert run(files, name) == 0
 
     assert capsys.readouterr().out.splitlines()[1:] == [
-        f"{name}: identical (referred by a fault; of it the rules alone were checked again)",
+        f"{name}: referred by a fault (the rules alone were checked again)",
         f"{name}, revision 2: identical",
-        "2 replayed: 2 identical",
-        "  1 of the identical were referred by a fault that no receipt can repeat",
+        "2 replayed: 1 identical, 1 referred by a fault",
+        "  no receipt can repeat a fault; all else in those is identical",
     ]
+    assert run(files, name, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["replayed"], found["identical"], found["fault"]) == (2, 1, 1)
 
 
 def test_a_changed_answer_is_named_and_fails(
@@ -236,7 +241,7 @@ def test_a_changed_answer_is_named_and_fails(
     shown = capsys.readouterr().out
     assert f"{document['application_id']}: different" in shown
     assert f"  probability_of_default: recorded 0.5, replayed {probability!r}" in shown
-    assert "100 replayed: 99 identical, 1 different" in shown
+    assert "100 replayed: 91 identical, 8 referred by a fault, 1 different" in shown
 
 
 def test_a_machine_gets_every_difference_and_count(
@@ -272,7 +277,17 @@ def test_a_model_that_was_changed_is_not_loaded(
 def test_an_id_without_a_receipt_fails(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(files, "nobody") == 1
 
-    assert "nobody: no receipt\n0 replayed: none" in capsys.readouterr().out
+    assert capsys.readouterr().out.endswith("nobody: no receipt\n0 replayed; 1 not found\n")
+
+
+def test_an_id_without_a_receipt_is_counted_beside_those_with_one(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = json.loads(some_file(files).read_text())["application_id"]
+
+    assert run(files, name, "nobody") == 1
+
+    assert capsys.readouterr().out.endswith("\n1 replayed: 1 identical; 1 not found\n")
 
 
 @pytest.mark.parametrize("words", [(), ("application-1", "--all")])
@@ -363,6 +378,52 @@ def test_the_last_review_is_shown_last_and_stands(
         "Review    review_id a, outcome decline\n"
         "Stands    decline, by the last review\n"
     )
+
+
+def test_a_folder_that_is_no_archive_is_refused_by_its_first_file(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files of any other kind would each be told as a damaged receipt, however many there are."""
+    for name in ("b.json", "a.json"):
+        (files / name).write_text("{}\n" * 1_000)
+    words = ["--receipts", str(files), "--models", str(files / "models")]
+
+    assert main.run(["decisions", "replay", "--all", *words]) == 2
+
+    assert capsys.readouterr().err == (
+        f"error: {files / 'a.json'} is no record of an archive\n"
+        "  --receipts is the archive, a folder of it, or a file with a record a line\n"
+    )
+
+
+@pytest.mark.parametrize("depth", range(1, 7))
+def test_any_folder_of_an_archive_and_a_file_of_it_replay(
+    files: Path, depth: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = some_file(files)
+    place = files.joinpath(*path.relative_to(files).parts[: depth + 1])
+    words = ["--receipts", str(place), "--models", str(files / "models"), "--json"]
+
+    assert main.run(["decisions", "replay", "--all", *words]) == 0
+
+    assert json.loads(capsys.readouterr().out)["replayed"] == (100 if depth < 4 else 1)
+
+
+def test_a_folder_that_cannot_be_listed_is_not_left_out(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed = os.scandir
+
+    def refuses(place: str) -> Any:
+        if "application=" in str(place):
+            raise PermissionError(errno.EACCES, "Permission denied", str(place))
+        return listed(place)
+
+    monkeypatch.setattr(os, "scandir", refuses)
+
+    assert run(files, "--all") == 2
+
+    assert "can't be read: Permission denied" in capsys.readouterr().err
 
 
 def test_a_folder_of_models_that_is_none_is_used_wrongly(

@@ -42,9 +42,10 @@ def test_a_good_body_becomes_keys_and_features() -> None:
         ("term_months", ..., "is required"),
         ("employment_years", ..., "is required; send null if it is unknown"),
         ("verification_status", "987654", "must be one of 'not_verified', "),
-        ("addr_state", "CA\n", "must match "),
+        ("addr_state", "CA\n", "must match [A-Z]{2}"),
         ("application_id", "", "must match "),
         ("application_id", "x" * 65, "must match "),
+        ("application_id", "..", "must match "),
         ("sub_grade", "A1", "is not a field of this product"),
     ],
 )

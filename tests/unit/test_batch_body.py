@@ -114,6 +114,10 @@ def test_a_batch_lists_from_1_to_100_applications(applications: str) -> None:
     }
 
 
+def test_a_batch_has_applications() -> None:
+    assert faults_of("{}") == {"applications": "is required"}
+
+
 def test_all_faults_of_a_batch_are_told_at_once() -> None:
     body = '{"applications": [1], "applications": [2], "priority": 1, "a b": 2}'
 

@@ -57,15 +57,22 @@ def test_stopping_what_does_not_run_is_no_error(capsys: pytest.CaptureFixture[st
     assert json.loads(capsys.readouterr().out) == {"stopped": False}
 
 
-@pytest.mark.parametrize("words", [["frobnicate"], ["score"], ["local", "up", "--port", "http"]])
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (["frobnicate"], "credit"),
+        (["score"], "credit score"),
+        (["local", "up", "--port", "http"], "credit local up"),
+    ],
+)
 def test_wrong_use_is_exit_code_2_and_two_lines(
-    words: list[str], capsys: pytest.CaptureFixture[str]
+    words: list[str], command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main.run(words) == 2
 
     first, second = capsys.readouterr().err.splitlines()
     assert first.startswith("error: ")
-    assert second == "  see: credit --help"
+    assert second == f"  see: {command} --help"
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_a_book_too_short_for_labels_says_so(
         (["--product", "nix"], "there is no file products/nix.py\n  products: "),
         (["--applicants", "0"], "--applicants is 0; it must be from 1 to 100,000,000"),
         (["--months", "0"], "--months is 0; it must be from 1 to 600"),
-        (["--end", "yesterday"], "'yesterday' does not match the formats"),
+        (["--end", "yesterday"], "'yesterday' is no day; a day is written YYYY-MM-DD"),
         (["--applicant-entity", "region", "--applicants", "700"], "allow 676 applicants, not 700"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 
 from credit_core.adapters.api_document import ApiDocument
 from credit_core.adapters.http_proxy import ProxyRequest
-from credit_core.domain.openapi import OPERATIONS, openapi_document
+from credit_core.domain.openapi import ERRORS, OPERATIONS, openapi_document
 from credit_core.domain.openapi_page import CONTENT_SECURITY_POLICY, STYLE, openapi_page
 from tests.builders import AN_APPLICATION, PRODUCT, a_body, a_scorer
 
@@ -118,6 +118,15 @@ def test_the_page_shows_every_operation_field_and_example() -> None:
         assert f"<code>{name}</code>" in text
     assert "curl --silent" in text
     assert "&quot;probability_of_default&quot;" in text
+
+
+def test_the_page_shows_each_error_and_patterns_as_messages_do() -> None:
+    text = openapi_page(DOCUMENT)
+
+    for status in ERRORS:
+        assert f"<code>{status.value}</code>" in text
+    assert "<code>[A-Z]{2}</code>" in text
+    assert "^" not in text
 
 
 def test_what_a_definition_says_is_text_on_the_page_and_never_markup() -> None:

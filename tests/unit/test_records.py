@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from credit_core.domain.application_records import ApplicationRecords
-from credit_core.domain.loan_outcome import date_fault, read_outcome_report
+from credit_core.domain.loan_outcome import LoanOutcome, date_fault, read_outcome_report
 from credit_core.domain.review import ReviewReader, adverse_action_codes
 from credit_core.errors import (
     ApplicationUnknownError,
@@ -95,6 +97,7 @@ def test_a_review_stands_and_the_decision_stays_as_it_was(store: FakeRecordStore
         {
             "application_id": "application-1",
             "review_id": "review-1",
+            "revision": 1,
             "outcome": "approve",
             "reviewer": "a.smith",
             "reason": "Pay slips show a higher income",
@@ -145,6 +148,7 @@ def test_a_repeated_review_is_answered_with_the_same_text(store: FakeRecordStore
 @pytest.mark.parametrize(
     "change",
     [
+        {"revision": 2},
         {"outcome": "decline", "adverse_action_codes": [CODE]},
         {"reason": "Another one"},
         {"reviewer": "b.jones"},
@@ -155,6 +159,38 @@ def test_a_review_id_stands_for_one_review(store: FakeRecordStore, change: dict[
 
     with pytest.raises(RecordConflictError, match="review/review-1"):
         review(store, **change)
+
+
+@pytest.mark.parametrize("revision", [1, 3])
+def test_only_the_decision_that_the_person_saw_is_reviewed(
+    store: FakeRecordStore, revision: int
+) -> None:
+    store.decide("refer", revision=2)
+
+    with pytest.raises(RecordConflictError, match="of revision 2 now; look at it first"):
+        review(store, revision=revision)
+    assert review(store, revision=2).created
+
+
+def test_a_decision_made_again_between_look_and_review_is_not_reviewed(
+    store: FakeRecordStore,
+) -> None:
+    store.before_add = lambda: store.decide("approve", revision=2)
+
+    with pytest.raises(RecordConflictError, match="decided again meanwhile"):
+        review(store)
+
+
+@pytest.mark.parametrize("outcome", LoanOutcome)
+def test_what_has_an_outcome_is_not_reviewed_any_more(outcome: LoanOutcome) -> None:
+    store = FakeRecordStore()
+    store.decide("approve")
+    earlier = review(store)
+    report(store, outcome=outcome)
+
+    with pytest.raises(RecordConflictError, match=f"^{outcome} was reported before$"):
+        review(store, review_id="review-2")
+    assert review(store) == Recorded(earlier.document, created=False)
 
 
 def test_what_was_never_decided_cannot_be_reviewed(store: FakeRecordStore) -> None:
@@ -248,21 +284,75 @@ def test_a_loan_is_not_withdrawn() -> None:
         report(store, outcome="withdrawn")
 
 
-def test_a_defaulted_loan_may_be_repaid_later() -> None:
+EARLY, SAME, LATE = "2026-11-20", "2026-11-21", "2026-11-22"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "days"),
+    [
+        # A recovery comes with the default or after it, ...
+        ("defaulted", "repaid", {EARLY: False, SAME: True, LATE: True}),
+        # ... and a repayment ends a loan: a default that is told late lies before it.
+        ("repaid", "defaulted", {EARLY: True, SAME: False, LATE: False}),
+        ("withdrawn", "repaid", {EARLY: False, SAME: False, LATE: False}),
+        ("withdrawn", "defaulted", {EARLY: False, SAME: False, LATE: False}),
+        ("repaid", "withdrawn", {EARLY: False, SAME: False, LATE: False}),
+        ("defaulted", "withdrawn", {EARLY: False, SAME: False, LATE: False}),
+    ],
+)
+@pytest.mark.parametrize("day", [EARLY, SAME, LATE])
+def test_outcomes_follow_each_other_as_they_can(
+    first: str, second: str, days: dict[str, bool], day: str
+) -> None:
+    store = FakeRecordStore()
+    store.decide("approve")
+    report(store, outcome=first, date=SAME)
+
+    if days[day]:
+        assert report(store, outcome=second, date=day).created
+        return
+    with pytest.raises(RecordConflictError):
+        report(store, outcome=second, date=day)
+
+
+@given(st.permutations(list(LoanOutcome)), st.lists(st.integers(0, 2), min_size=3, max_size=3))
+def test_whatever_is_reported_in_whatever_order_the_history_can_be(
+    outcomes: list[LoanOutcome], days: list[int]
+) -> None:
+    store = FakeRecordStore()
+    store.decide("approve")
+    for outcome, day in zip(outcomes, days, strict=True):
+        with suppress(RecordConflictError):
+            report(store, outcome=outcome, date=[EARLY, SAME, LATE][day])
+
+    told = {found["outcome"]: found["date"] for found in document_of(store)["outcomes"]}
+    assert "withdrawn" not in told or len(told) == 1
+    if len(told) == 2:
+        assert told["defaulted"] <= told["repaid"]
+
+
+@pytest.mark.parametrize("document", ["{", "{}", '{"date": 7}', '{"date": "today"}'])
+def test_after_an_outcome_that_cannot_be_read_none_is_added(document: str) -> None:
     store = FakeRecordStore()
     store.decide("approve")
     report(store, outcome="defaulted")
+    found = store.applications["application-1"]
+    damaged = replace(found.outcomes[0], document=document)
+    store.applications["application-1"] = replace(found, outcomes=(damaged,))
 
-    assert report(store, outcome="repaid").created
+    with pytest.raises(DamagedReceiptError):
+        report(store, outcome="repaid")
 
 
 def test_a_repeated_report_is_answered_with_the_same_text_whatever_stands_now() -> None:
     store = FakeRecordStore()
     store.decide("approve")
-    first = report(store)
-    review(store, outcome="decline", adverse_action_codes=[CODE])
+    first = report(store, outcome="defaulted")
+    report(store, outcome="repaid")
 
-    assert report(store, as_of=LATER + timedelta(days=3)) == Recorded(first.document, created=False)
+    again = report(store, outcome="defaulted", as_of=LATER + timedelta(days=3))
+
+    assert again == Recorded(first.document, created=False)
 
 
 def test_another_date_is_a_conflict() -> None:

@@ -201,7 +201,7 @@ def test_an_internal_fault_is_taken_as_recorded() -> None:
     found = replayed(a_record(model=BrokenModel(MODEL.weights)), model=MODEL)
 
     assert found.verdict is Verdict.FAULT
-    assert found.note == "referred by a fault, nothing to recompute"
+    assert found.note == "nothing to recompute"
 
 
 def test_a_fault_before_there_was_a_model_input_is_taken_as_recorded() -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from credit_core.domain.application import APPLICATION_ID_PATTERN
 from credit_core.domain.policy_definition import Outcome
 from credit_core.domain.review import Review, ReviewReader, adverse_action_codes
 from credit_core.errors import BodyTooLargeError, InvalidRequestError
@@ -24,7 +25,7 @@ def faults_of(body: str) -> dict[str, str]:
 
 def test_an_approval_needs_no_codes() -> None:
     assert read_review(a_review_body()) == Review(
-        "review-1", Outcome.APPROVE, "a.smith", "Pay slips show a higher income", ()
+        "review-1", 1, Outcome.APPROVE, "a.smith", "Pay slips show a higher income", ()
     )
 
 
@@ -46,6 +47,11 @@ def test_a_decline_takes_codes_of_features_and_of_rules() -> None:
         ({"review_id": "a" * 65}, "review_id"),
         ({"review_id": 7}, "review_id"),
         ({"review_id": "x\n"}, "review_id"),
+        ({"revision": ...}, "revision"),
+        ({"revision": 0}, "revision"),
+        ({"revision": 1.5}, "revision"),
+        ({"revision": "1"}, "revision"),
+        ({"revision": True}, "revision"),
         ({"outcome": "refer"}, "outcome"),
         ({"outcome": "APPROVE"}, "outcome"),
         ({"reviewer": ""}, "reviewer"),
@@ -70,6 +76,18 @@ def test_a_decline_takes_codes_of_features_and_of_rules() -> None:
 )
 def test_a_fault_is_named_by_its_path(changes: dict[str, object], path: str) -> None:
     assert list(faults_of(a_review_body(**changes))) == [path]
+
+
+@pytest.mark.parametrize("blank", ["", " \n"])
+@pytest.mark.parametrize("field", ["reviewer", "reason"])
+def test_a_blank_text_is_told_in_words(field: str, blank: str) -> None:
+    assert faults_of(a_review_body(**{field: blank})) == {field: "must not be blank"}
+
+
+def test_a_pattern_is_told_as_it_is_elsewhere() -> None:
+    assert faults_of(a_review_body(review_id="a/b")) == {
+        "review_id": f"must match {APPLICATION_ID_PATTERN}"
+    }
 
 
 def test_all_faults_are_told_at_once_and_no_value_is_repeated() -> None:

@@ -6,7 +6,8 @@ import json
 from base64 import b64decode
 from typing import TYPE_CHECKING
 
-from credit_core.errors import ModelUnavailableError
+from credit_core.domain.receipt_archive import APPLICATION
+from credit_core.errors import DamagedReceiptError, ModelUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,14 +22,28 @@ def archived_records(path: Path) -> Iterator[StoredRecord]:
     A line that is none yields what says where it stands, so that it shows as unreadable.
 
     Raises:
+        DamagedReceiptError: A folder holds what no archive does; nothing of it was read.
         OSError: There is no such path, or it can't be read.
     """
-    files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
-    for file in files:
+    for file in sorted(_objects(path)) if path.is_dir() else [path]:
         with file.open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     yield _record(line) or {"application_id": f"{file}, line {number}"}
+
+
+def _objects(folder: Path) -> Iterator[Path]:
+    """Yield the archive's objects below a folder; the first file that is none ends it."""
+    for parent, _, names in folder.absolute().walk(on_error=_raised):
+        files = [parent / name for name in names if name.endswith(".json")]
+        if files and not any(part.startswith(APPLICATION) for part in parent.parts):
+            raise DamagedReceiptError(f"{min(files)} is no record of an archive")
+        yield from files
+
+
+def _raised(error: OSError) -> None:
+    """Let a folder that can't be listed end the walk, which else leaves it out in silence."""
+    raise error
 
 
 def _record(line: bytes) -> StoredRecord | None:

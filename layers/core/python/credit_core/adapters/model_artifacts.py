@@ -90,12 +90,17 @@ def verified_manifest(
 
     Raises:
         ArtifactIntegrityError: It is not the bytes that were registered.
-        ModelUnavailableError: It cannot be fetched.
+        ModelUnavailableError: It cannot be fetched, or is of another model.
     """
     key = manifest_key(product, version)
     body = read(key)
     verify_sha256(key, body, manifest_sha256)
-    return ModelManifest.from_json(body)
+    manifest = ModelManifest.from_json(body)
+    if (manifest.product, manifest.version) != (product, version):
+        raise ModelUnavailableError(
+            f"{key} is the manifest of {manifest.product}'s model {manifest.version}"
+        )
+    return manifest
 
 
 def objects_in(bucket: Bucket) -> Callable[[str], bytes]:

@@ -118,8 +118,8 @@ Where a value was not known, the text may say so in other words under the same c
 
 def _again() -> str:
     rows = (
-        ("400, 409, 413", "no", "The request is at fault; correct it."),
-        ("401", "yes", "Get a new token first."),
+        ("400, 405, 409, 413", "no", "The request is at fault; correct it."),
+        ("401", "yes", "Get a new token first, with the scope of the call."),
         ("403", "no", "Ask the lender for the scope."),
         ("404", "no", "Nothing was decided under this id."),
         ("429", "yes", "Wait 1, 2, 4, … seconds, a little more or less at random."),
@@ -134,6 +134,10 @@ decision. The same id with another body is refused with 409, and changes nothing
 a new id to try again.
 
 {_table(("Status", "Send again", "How"), rows)}
+
+A referral whose `cause.retryable` is true had a cause that may pass, but not at once: wait as for a
+429, twice as long each time, before you send the same application again. What a person decided
+meanwhile stands, and the recorded answer comes back.
 
 Every error is problem details (RFC 9457) as `application/problem+json`, with the `request_id` to
 quote in a report. An error names fields and what is expected of them, never what was sent."""

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from credit_core.domain.product import LARGEST_EXACT_INTEGER, DType, KeyType
-from credit_core.domain.strict_body import MESSAGES
+from credit_core.domain.strict_body import MESSAGES, message_of
 from credit_core.domain.strict_json import WHOLE_BODY, repeatable_name, strict_json_object
 from credit_core.errors import Fault, InvalidRequestError
 
@@ -95,7 +95,7 @@ class ApplicationReader:
 
     def _fault(self, detail: ErrorDetails) -> Fault:
         name = str(detail["loc"][0]) if detail["loc"] else WHOLE_BODY
-        message = WORDS.get(detail["type"], "is not valid").format(**detail.get("ctx", {}))
+        message = message_of(detail, WORDS)
         if detail["type"] == "missing" and name in self._nullable:
             message += "; send null if it is unknown"
         return Fault(repeatable_name(name), message)

@@ -80,7 +80,9 @@ class _Reading:
         if self._next():
             raise json.JSONDecodeError("more follows", self._text, self._at)
         found = applications[0] if applications else ()
-        if not 1 <= len(found) <= LARGEST_BATCH:
+        if not applications:
+            faults.append(Fault(APPLICATIONS, "is required"))
+        elif not 1 <= len(found) <= LARGEST_BATCH:
             faults.append(Fault(APPLICATIONS, f"must list from 1 to {LARGEST_BATCH} applications"))
         if faults:
             raise InvalidRequestError(faults)

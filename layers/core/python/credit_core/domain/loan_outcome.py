@@ -74,6 +74,26 @@ def read_outcome_report(body: str | bytes | None) -> OutcomeReport:
     )
 
 
+def order_fault(report: OutcomeReport, *, earlier: LoanOutcome, day: date) -> str | None:
+    """Return why an outcome can't follow one that was reported before, or None.
+
+    A withdrawn application has no loan. A repayment ends a loan: a default lies before it, and what
+    is recovered of a default comes with it or later.
+
+    Args:
+        report: The outcome, another one than the earlier.
+        earlier: What was reported before.
+        day: The day of that.
+    """
+    if LoanOutcome.WITHDRAWN in {report.outcome, earlier}:
+        return f"{earlier} was reported before"
+    if earlier is LoanOutcome.REPAID and report.day >= day:
+        return "it was repaid by then, and a repaid loan does not default"
+    if earlier is LoanOutcome.DEFAULTED and report.day < day:
+        return "it defaulted after that, and a repaid loan does not default"
+    return None
+
+
 def date_fault(day: date, *, decided_at: datetime, as_of: datetime) -> str | None:
     """Return what is wrong with the day of an outcome, or None.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from credit_core.domain.online_store import timestamp_text
+
 if TYPE_CHECKING:
     from credit_core.domain.model_manifest import ModelManifest, RolloutPointer
 
@@ -22,8 +24,8 @@ def model_card(
         "version": manifest.version,
         "sha256": manifest.onnx_sha256,
         "algorithm": manifest.algorithm,
-        "created_at": facts["created_at"],
-        "promoted_at": pointer.model_dump(mode="json")["moved_at"],
+        "created_at": timestamp_text(manifest.created_at),
+        "promoted_at": timestamp_text(pointer.moved_at),
         "policy_version": policy_version,
         "evaluation": facts["evaluation"],
         "gates": facts["gates"],

@@ -50,6 +50,7 @@ ERRORS = {
         "help."
     ),
     HTTPStatus.NOT_FOUND: "Nothing was decided under this `application_id`.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "The path has no such method; `Allow` names those that it has.",
     HTTPStatus.CONFLICT: (
         "It contradicts what is recorded: `detail` says what. Nothing was changed. For a decision, "
         "use a new `application_id`."
@@ -198,8 +199,9 @@ OPERATIONS = (
         tag="Records",
         summary="Record a person's review",
         description="For a referral, or a decision that the applicant contests. The decision stays "
-        "as it is beside the review, whose outcome stands from then on. The same review again gets "
-        "the same answer.",
+        "as it is beside the review, whose outcome stands from then on. `revision` names the "
+        "decision that the person saw: if it was decided again meanwhile, it is a conflict, and so "
+        "is a review after an outcome was reported. The same review again gets the same answer.",
         scopes=("review",),
         takes="Review",
         answers={status: (words, "RecordedReview") for status, words in RECORDED.items()},
@@ -212,8 +214,9 @@ OPERATIONS = (
         tag="Records",
         summary="Report what became of a loan",
         description="Later models learn from it. `repaid` and `defaulted` are of approved "
-        "applications; `withdrawn` excludes both. The date is not before the decision and not in "
-        "the future. The same report again gets the same answer.",
+        "applications; `withdrawn` excludes both, and `repaid` ends a loan: it may have defaulted "
+        "before, not after. The date is not before the decision and not in the future. The same "
+        "report again gets the same answer.",
         scopes=("report",),
         takes="OutcomeReport",
         answers={status: (words, "RecordedOutcome") for status, words in RECORDED.items()},

@@ -9,6 +9,8 @@ import re
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from credit_core.domain.strict_body import shown_pattern
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -269,7 +271,7 @@ class _Page:
         if "format" in part:
             limits.append(escape(part["format"]))
         if "pattern" in part:
-            limits.append(_code(part["pattern"]))
+            limits.append(_code(shown_pattern(part["pattern"])))
         if "null" in kinds or {"type": "null"} in self._resolved(schema).get("anyOf", ()):
             limits.append("or null")
         return ", ".join([words, *limits]) if words else ", ".join(limits)

@@ -22,6 +22,9 @@ LATER = frozenset({"added"})
 DAY = "day="
 """Begins the part of a key that names the day; query engines know this form as a partition."""
 
+APPLICATION = "application="
+"""Begins the part of a key that names the application; all of its records lie under it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Days:
@@ -86,7 +89,7 @@ def archived_record(record: StoredRecord, *, product: str) -> ArchivedRecord:
         kept = {attribute: record[attribute] for attribute in record if attribute not in LATER}
         kept["record"] = name = f"{DECISION}/{_revision(record):04d}"
     return ArchivedRecord(
-        key=f"{receipts_prefix(product)}{DAY}{day}/application={quote(application, safe='')}"
+        key=f"{receipts_prefix(product)}{DAY}{day}/{APPLICATION}{quote(application, safe='')}"
         f"/{quote(name)}.json",
         day=day,
         body=_canonical(kept),

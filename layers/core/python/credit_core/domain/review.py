@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, create_model
 
-from credit_core.domain.application import APPLICATION_ID_PATTERN
+from credit_core.domain.application import APPLICATION_ID_PATTERN, WHOLE_NUMBER
 from credit_core.domain.policy_definition import MAXIMUM_REASONS, Outcome
-from credit_core.domain.strict_body import StrictBody, read_body
+from credit_core.domain.strict_body import NOT_BLANK, StrictBody, read_body
 from credit_core.errors import Fault
 
 if TYPE_CHECKING:
@@ -24,9 +24,13 @@ CODES = "adverse_action_codes"
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What a person decided. ``adverse_action_codes`` are the reasons of a decline."""
+    """What a person decided. ``adverse_action_codes`` are the reasons of a decline.
+
+    ``revision`` is that of the decision which the person saw.
+    """
 
     review_id: str
+    revision: int
     outcome: Outcome
     reviewer: str
     reason: str
@@ -36,6 +40,7 @@ class Review:
         """Return the review as it was sent."""
         return {
             "review_id": self.review_id,
+            "revision": self.revision,
             "outcome": self.outcome,
             "reviewer": self.reviewer,
             "reason": self.reason,
@@ -70,6 +75,7 @@ class ReviewReader:
         given: dict[str, Any] = read_body(self.schema, body, between=code_faults).__dict__
         return Review(
             given["review_id"],
+            given["revision"],
             Outcome(given["outcome"]),
             given["reviewer"],
             given["reason"],
@@ -100,11 +106,16 @@ def code_faults(document: Mapping[str, object]) -> list[Fault]:
 
 def _schema(codes: tuple[str, ...]) -> type[StrictBody]:
     """Return the model of a review; the codes are data, which no static type can know."""
-    text = Field(min_length=1, pattern=r"\S")
+    text = Field(pattern=NOT_BLANK)
     code: Any
     code = Literal[codes]
     fields: dict[str, Any] = {
         "review_id": Annotated[str, Field(pattern=rf"^(?:{APPLICATION_ID_PATTERN})$")],
+        "revision": Annotated[
+            int,
+            Field(ge=1, description="That of the decision which the person saw"),
+            WHOLE_NUMBER,
+        ],
         "outcome": Literal[Outcome.APPROVE.value, Outcome.DECLINE.value],
         "reviewer": Annotated[str, text, Field(max_length=LONGEST_REVIEWER)],
         "reason": Annotated[str, text, Field(max_length=LONGEST_REASON)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -40,6 +41,30 @@ MESSAGES = {
     "value_error": "must be a date of the calendar, YYYY-MM-DD",
 }
 """Our words for pydantic's error types; they take limits from the definition, never a value."""
+
+
+NOT_BLANK = r"\S"
+"""Pattern of a text that says something."""
+WHOLE_TEXT = re.compile(r"\A\^(?:\(\?:(.*)\)|(.*))\$\Z")
+
+
+def shown_pattern(pattern: str) -> str:
+    """Return a pattern as people are shown it: it is of the whole text anyway.
+
+    >>> shown_pattern("^(?:a|b)$"), shown_pattern("^[0-9]{4}$")
+    ('a|b', '[0-9]{4}')
+    """
+    return WHOLE_TEXT.sub(r"\1\2", pattern)
+
+
+def message_of(detail: ErrorDetails, words: Mapping[str, str] = MESSAGES) -> str:
+    """Return what is expected where pydantic found a fault, never what was sent."""
+    limits = dict(detail.get("ctx", {}))
+    if "pattern" in limits:
+        if limits["pattern"] == NOT_BLANK:
+            return "must not be blank"
+        limits["pattern"] = shown_pattern(limits["pattern"])
+    return words.get(detail["type"], "is not valid").format(**limits)
 
 
 class StrictBody(BaseModel):
@@ -86,5 +111,4 @@ def _fault(detail: ErrorDetails) -> Fault:
     path = ".".join(
         str(part) if isinstance(part, int) else repeatable_name(part) for part in detail["loc"]
     )
-    message = MESSAGES.get(detail["type"], "is not valid").format(**detail.get("ctx", {}))
-    return Fault(path or WHOLE_BODY, message)
+    return Fault(path or WHOLE_BODY, message_of(detail))

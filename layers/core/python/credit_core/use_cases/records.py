@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from credit_core.domain.application_records import OUTCOME, REVIEW, Record, compact_json
-from credit_core.domain.loan_outcome import LoanOutcome, date_fault
+from credit_core.domain.loan_outcome import LoanOutcome, date_fault, order_fault
 from credit_core.domain.online_store import timestamp_text
 from credit_core.domain.policy_definition import Outcome
 from credit_core.errors import (
@@ -64,12 +64,14 @@ def review_decision(
     Raises:
         ApplicationUnknownError: Nothing was decided under this id.
         DamagedReceiptError: A record cannot be read.
-        RecordConflictError: The review id was used before, for another review.
+        RecordConflictError: The review id was used before, for another review; the decision is
+            of another revision than the person saw; or what became of the loan is known already.
         StoreUnavailableError: It is not known to be recorded; sending it again is safe.
     """
     given, at = review.as_document(), timestamp_text(as_of)
 
     def record_beside(records: ApplicationRecords) -> Record:
+        check_reviewable(review, records)
         document = {
             "application_id": application_id,
             **given,
@@ -92,7 +94,7 @@ def report_outcome(
         DamagedReceiptError: A record cannot be read.
         RecordConflictError: The date lies before the decision or in the future, another one was
             reported before, or the outcome contradicts what stands: only an approved loan is
-            repaid or defaulted, and a withdrawn one is neither.
+            repaid or defaulted, a withdrawn one is neither, and a repaid one defaults no more.
         StoreUnavailableError: It is not known to be recorded; sending it again is safe.
     """
     given, at = report.as_document(), timestamp_text(as_of)
@@ -106,13 +108,28 @@ def report_outcome(
     return _record_once(store, report.application_id, name, given, record_beside)
 
 
+def check_reviewable(review: Review, records: ApplicationRecords) -> None:
+    """Check a review against what is recorded of its application.
+
+    Raises:
+        RecordConflictError: It is of another revision of the decision, or comes after an outcome.
+    """
+    if review.revision != records.revision:
+        raise RecordConflictError(
+            f"it was decided again meanwhile, and is of revision {records.revision} now; "
+            "look at it first"
+        )
+    if records.outcomes:
+        raise RecordConflictError(f"{records.outcomes[-1].outcome} was reported before")
+
+
 def check_consistent(
     report: OutcomeReport, records: ApplicationRecords, *, as_of: datetime
 ) -> None:
     """Check an outcome against what is recorded of its application.
 
     Raises:
-        DamagedReceiptError: The decision's time cannot be read.
+        DamagedReceiptError: The decision's time or an earlier outcome cannot be read.
         RecordConflictError: The date or the outcome contradicts what stands.
     """
     try:
@@ -123,14 +140,23 @@ def check_consistent(
     if fault is not None:
         # The body is sound by itself: it is what it is compared with that refuses it.
         raise RecordConflictError(f"date {fault}")
-    withdrawn = report.outcome is LoanOutcome.WITHDRAWN
-    if not withdrawn and records.standing.outcome != Outcome.APPROVE:
+    of_loan = report.outcome is not LoanOutcome.WITHDRAWN
+    if of_loan and records.standing.outcome != Outcome.APPROVE:
         raise RecordConflictError(
             f"{report.outcome} is of loans, and what stands is {records.standing.outcome}"
         )
     for other in records.outcomes:
-        if withdrawn or other.outcome == LoanOutcome.WITHDRAWN:
-            raise RecordConflictError(f"{other.outcome} was reported before")
+        earlier, day = _reported(other)
+        fault = order_fault(report, earlier=earlier, day=day)
+        if fault is not None:
+            raise RecordConflictError(fault)
+
+
+def _reported(outcome: Record) -> tuple[LoanOutcome, date]:
+    try:
+        return LoanOutcome(outcome.outcome), date.fromisoformat(outcome.parsed()["date"])
+    except (KeyError, TypeError, ValueError):
+        raise DamagedReceiptError(f"the document of {outcome.name} cannot be read") from None
 
 
 def _record_once(

@@ -234,13 +234,13 @@ def _judge_again(
         recorded: The cause in the response.
     """
     if recorded is not None and _is_internal(recorded):
-        return referred_by(recorded), "referred by a fault, nothing to recompute"
+        return referred_by(recorded), "nothing to recompute"
     fault, note = fault_in(views), ""
     was_unavailable = (
         recorded is not None and recorded.code is ReferralCause.MODEL_UNAVAILABLE and model is None
     )
     if fault is None and was_unavailable:
-        fault, note = recorded, "referred by a fault; of it the rules alone were checked again"
+        fault, note = recorded, "the rules alone were checked again"
     return judge(row, model, assumed=assumed_in(views), fault=fault), note
 
 
