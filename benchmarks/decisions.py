@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.decisions_raw_calls import raw_calls
-from benchmarks.decisions_report import markdown
+from benchmarks.decisions_report import WITH_REASONS, markdown
 from benchmarks.decisions_runtime import Runtime, runtime
 from benchmarks.decisions_world import World, make_world
 from benchmarks.materialization import Emulator, emulator
@@ -361,9 +361,7 @@ def model_alone(world: World, *, calls: int) -> dict[str, Any]:
     matrices = [perturbations(row.astype(np.float32), champion.reference) for row in rows]
     tried: dict[str, Callable[[int], object]] = {
         "ONNX run": lambda index: champion.log_odds(matrices[index]),
-        "ONNX run, all contributions, reasons, rules and cut-offs": lambda index: judge(
-            rows[index], champion
-        ),
+        WITH_REASONS: lambda index: judge(rows[index], champion),
         "replay of a receipt": lambda index: replay(records[index]),
     }
     measured = {}
@@ -438,7 +436,7 @@ def measure(
             pass
         measured["imports_ms"] = imports_by_package(scratch / "imports.log")
         say("one client")
-        with start() as one:
+        with start() as one, one.on_own_core(running.pid):
             measured["one_client"] = warm(
                 world, running, [one], decisions=decisions, warm_up=warm_up, run="one"
             )

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 TARGET_CPU_MS = {"p50": 1.0, "p99": 2.0}
 TARGET_MODEL_MS = 0.3
+WITH_REASONS = "ONNX run, all contributions, reasons, rules and cut-offs"
 TARGET_COLD_START_MS = 500.0
 MOST_PACKAGES = 10
 QUANTILES = ("p50", "p95", "p99")
@@ -61,9 +62,11 @@ def head(measured: Mapping[str, Any]) -> str:
 
         The scorer runs as in Lambda: its zip and its layers unzipped, started by Lambda's own
         runtime client, fed with API Gateway's events. DynamoDB, S3 and Secrets Manager are an
-        emulator on the same cores, so waiting for them says nothing about AWS; CPU time is the
-        handler's own thread's, in which no waiting is. Each decision is of an application of its
-        own: it reads the features and writes a receipt. Milliseconds, unless said otherwise.
+        emulator on the same machine, so waiting for them says nothing about AWS; CPU time is the
+        handler's own thread's, in which no waiting is. One client's function has a core to itself,
+        as in Lambda. It sleeps for most of a decision, waiting, and finds the core's caches cold
+        each time. Each decision is of an application of its own: it reads the features and writes
+        a receipt. Milliseconds, unless said otherwise.
         """
     )
 
@@ -71,7 +74,7 @@ def head(measured: Mapping[str, Any]) -> str:
 def targets(measured: Mapping[str, Any]) -> str:
     """Compare with what the service is to hold."""
     cpu = measured["one_client"]["handler_cpu_ms"]
-    *_, reasons = measured["model"]["measured"].values()
+    reasons = measured["model"]["measured"][WITH_REASONS]
     compared = (
         ("CPU of a decision in the handler, median", cpu["p50"], TARGET_CPU_MS["p50"]),
         ("CPU of a decision in the handler, p99", cpu["p99"], TARGET_CPU_MS["p99"]),

@@ -168,7 +168,7 @@ class Emulator:
 
     def __init__(self, port: int, process: subprocess.Popen[bytes]) -> None:
         self.port = port
-        self._process = process
+        self.pid = process.pid
 
     @property
     def endpoint_url(self) -> str:
@@ -178,7 +178,7 @@ class Emulator:
     def cpu_seconds(self) -> float | None:
         """Return the CPU time that it has used, where the system tells."""
         try:
-            fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:
             return None
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
