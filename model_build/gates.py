@@ -276,8 +276,9 @@ def _reasons(contender: Contender, model: OnnxClassifier) -> Gate:
         walked = (
             _along(model, row, reference, order) + _along(model, row, reference, order[::-1])
         ) / 2
-        unexplained = max(unexplained, efficiency_error(log_odds))
-        difference = max(difference, float(np.max(np.abs(pairwise_shapley(log_odds) - walked))))
+        contributions = pairwise_shapley(log_odds)
+        unexplained = max(unexplained, efficiency_error(log_odds, contributions))
+        difference = max(difference, float(np.max(np.abs(contributions - walked))))
     return Gate(
         name="reasons",
         passed=max(unexplained, difference) <= LARGEST_REASON_ERROR_LOG_ODDS,

@@ -18,7 +18,7 @@ from credit_core.domain.explanation import contributions_of
 from credit_core.domain.feature_matrix import exact_matrix
 from credit_core.domain.judgement import Judge
 from credit_core.domain.policy_definition import Outcome
-from credit_core.domain.reasons import efficiency_error, perturbations
+from credit_core.domain.reasons import efficiency_error, pairwise_shapley, perturbations
 from credit_core.domain.terms import Terms
 from tests.builders import PRODUCT
 from tests.sample_loans import model_of, pipeline_of, sample
@@ -115,7 +115,8 @@ def test_of_a_model_without_the_limit_to_pairs_they_do_not() -> None:
     model = model_of("unrestricted")
     rows = sample().loans.matrix[applicants()]
 
-    errors = [efficiency_error(model.log_odds(perturbations(row, model.reference))) for row in rows]
+    answers = [model.log_odds(perturbations(row, model.reference)) for row in rows]
+    errors = [efficiency_error(log_odds, pairwise_shapley(log_odds)) for log_odds in answers]
 
     assert np.median(errors) > LARGEST_ERROR_LOG_ODDS
     assert max(errors) > 0.1

@@ -152,8 +152,8 @@ def test_nothing_that_could_be_sent_comes_out_better_than_what_is_proposed(name:
         assert term.minimum
         assert term.maximum
         amounts = np.arange(request["loan_amount"], amount.minimum, -100)
-        terms = np.arange(request["term_months"] % 24, term.maximum + 1, 24)
-        assert terms[0] == term.minimum
+        terms = np.arange(term.minimum, term.maximum + 1, 24)
+        assert request["term_months"] in terms
         for sent in itertools.product(amounts[::5].tolist(), terms.tolist()):
             changed = request | {"loan_amount": sent[0], "term_months": int(sent[1])}
             judgement = judge(row_of_request(PRODUCT, changed, row), desk.model)

@@ -75,13 +75,14 @@ def test_contributions_equal_shapley_values_by_definition(
     assert pairwise_shapley(answers) == pytest.approx(
         brute_force(applicant, reference, coefficients), abs=1e-4
     )
-    assert efficiency_error(answers) < 1e-4
+    assert efficiency_error(answers, pairwise_shapley(answers)) < 1e-4
 
 
 def test_an_interaction_of_three_features_shows_as_an_efficiency_error() -> None:
     answers = perturbations(np.full(3, 2, np.float32), np.full(3, 1, np.float32)).prod(axis=1)
 
-    assert efficiency_error(answers.astype(np.float64)) == pytest.approx(0.5)
+    log_odds = answers.astype(np.float64)
+    assert efficiency_error(log_odds, pairwise_shapley(log_odds)) == pytest.approx(0.5)
 
 
 def test_reasons_are_the_strongest_of_those_that_raised_the_risk() -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,6 +174,11 @@ class Feature:
     risk: RiskDirection | None = None
     unknown_category: str | None = None
     influence: Influence | None = None
+
+    @cached_property
+    def codes(self) -> Mapping[object, float]:
+        """Code of each category in the model's input: its position."""
+        return {category: float(code) for code, category in enumerate(self.categories)}
 
     def known(self, value: Value) -> Value:
         """Return a value of the lake, or the unknown category where it is none of the declared."""

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from credit_core.domain.product import DType
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -28,10 +26,10 @@ def encode(feature: Feature, values: Sequence[object]) -> Sequence[object]:
     A category becomes its position in ``feature.categories``; a missing or undeclared one
     becomes ``UNKNOWN_CATEGORY``. A missing number is None, which becomes NaN.
     """
-    if feature.dtype is not DType.CATEGORY:
+    if not feature.categories:
         return values
-    codes = {category: float(code) for code, category in enumerate(feature.categories)}
-    return [codes.get(value, UNKNOWN_CATEGORY) for value in values]  # type: ignore[call-overload]
+    codes = feature.codes
+    return [codes.get(value, UNKNOWN_CATEGORY) for value in values]
 
 
 def feature_matrix(
@@ -53,15 +51,14 @@ def exact_matrix(
     Raises:
         KeyError: A base feature has no column.
     """
-    base = np.array(
-        [encode(feature, columns[feature.name]) for feature in product.base_features], np.float64
-    )
+    encoded = [encode(feature, columns[feature.name]) for feature in product.base_features]
+    base = np.array(encoded, np.float64)
     return with_derived(product, base.T)
 
 
 def with_derived(product: CreditProduct, base: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return encoded base features with the derived ones, (n, B) to (n, G)."""
-    positions = {feature.name: index for index, feature in enumerate(product.base_features)}
+    positions = product.base_positions
     count = len(positions)
     matrix = np.empty((len(base), count + len(product.derived_features)))
     matrix[:, :count] = base

@@ -263,7 +263,8 @@ class Judge:
             raise ModelOutputError("an input is beyond the numbers that the model takes")
         log_odds = model.log_odds(perturbations(applicant, model.reference))
         lap("infer")
-        if not efficiency_error(log_odds) <= LARGEST_EFFICIENCY_ERROR:
+        contributions = pairwise_shapley(log_odds)
+        if not efficiency_error(log_odds, contributions) <= LARGEST_EFFICIENCY_ERROR:
             raise ModelOutputError("the contributions do not sum to the model's answer")
         answer = float(log_odds[0])
         estimate = probability(answer)
@@ -272,12 +273,12 @@ class Judge:
             answer,
             points(self._policy, answer),
             band_of(self._policy, estimate),
-            pairwise_shapley(log_odds),
+            contributions,
         )
         reasons = adverse_action_reasons(
             self._terms.inputs,
             applicant,
-            assessment.contributions,
+            contributions,
             points_per_log_odds=self._points_per_log_odds,
             most=self._policy.maximum_reasons,
             assumed=assumed,

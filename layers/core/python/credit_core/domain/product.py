@@ -13,6 +13,7 @@ import traceback
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -53,6 +54,9 @@ from credit_core.domain.policy_definition import (
 )
 from credit_core.domain.product_faults import product_faults
 from credit_core.errors import InvalidProductError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "LARGEST_EXACT_INTEGER",
@@ -131,6 +135,11 @@ class CreditProduct:
         return self.request_features + tuple(
             feature for view in self.feature_views for feature in view.features
         )
+
+    @cached_property
+    def base_positions(self) -> Mapping[str, int]:
+        """Column of each base feature in the model's matrix."""
+        return {feature.name: index for index, feature in enumerate(self.base_features)}
 
     @cached_property
     def model_features(self) -> tuple[Feature, ...]:

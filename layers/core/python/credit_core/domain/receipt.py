@@ -55,8 +55,15 @@ class Receipt:
 
     def as_record(self, name: str = DECISION) -> dict[str, Attribute]:
         """Return the item of the decisions table that keeps it under that name."""
-        kept = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {at: value for at, value in kept.items() if value is not None} | {"record": name}
+        kept: dict[str, Attribute] = {"record": name}
+        for field in NAMES:
+            value = getattr(self, field)
+            if value is not None:
+                kept[field] = value
+        return kept
+
+
+NAMES = tuple(field.name for field in fields(Receipt))
 
 
 def is_receipt(record: StoredRecord) -> bool:
