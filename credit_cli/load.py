@@ -40,7 +40,6 @@ DRAIN_SECONDS = 30.0
 """How long after the last arrival those that still wait for a client are sent."""
 PROGRESS_SECONDS = 0.25
 
-ANSWERED = "200"
 CLOSED, TIMED_OUT, REFUSED = "connection closed", "timed out", "connection refused"
 
 

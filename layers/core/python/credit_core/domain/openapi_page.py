@@ -65,7 +65,6 @@ CONTENT_SECURITY_POLICY = (
 )
 """Nothing may be loaded or run, but for the very style above."""
 
-REFERENCE = "Reference"
 ERRORS = "Errors"
 
 
