@@ -106,6 +106,7 @@ def check_document(product: CreditProduct, findings: Sequence[Finding]) -> dict[
                 "horizon_seconds": product.label.horizon.total_seconds(),
             },
             "prohibited": {unwanted.name: unwanted.reason for unwanted in product.prohibited},
+            "monitored_groups": {it.name: list(it.values) for it in product.monitored_groups},
         },
         "schema": ApplicationReader(product).schema.model_json_schema(),
         "tables": [
@@ -214,6 +215,20 @@ def _definition(product: CreditProduct) -> Iterator[str]:
         yield ""
         yield "Prohibited inputs"
         yield from _columns([(it.name, it.reason) for it in product.prohibited])
+    if product.monitored_groups:
+        yield ""
+        yield "Groups whose outcomes are compared, and that no model sees"
+        yield from _columns(
+            [
+                (
+                    it.name,
+                    ", ".join(it.values),
+                    f"ratio to {it.reference or 'the group approved most'}",
+                    f"at least {it.least_ratio:g}" if it.least_ratio else "reported only",
+                )
+                for it in product.monitored_groups
+            ]
+        )
 
 
 def _features(features: Sequence[Feature]) -> Iterator[str]:

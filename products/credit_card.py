@@ -23,6 +23,7 @@ from credit_core.domain.product import (
     Influence,
     KeyType,
     Label,
+    MonitoredGroup,
     Policy,
     ProhibitedInput,
     RiskDirection,
@@ -192,6 +193,14 @@ PRODUCT = CreditProduct(
         ProhibitedInput(name="marriage", reason="marital status is a prohibited basis"),
         ProhibitedInput(name="age", reason="age is a prohibited basis"),
         ProhibitedInput(name="education", reason="stands for prohibited bases"),
+    ),
+    monitored_groups=(
+        MonitoredGroup(
+            name="sex",
+            description="As the bank recorded it",
+            values=("male", "female"),
+            least_ratio=0.8,
+        ),
     ),
     policy=Policy(
         version="2026-11-1",

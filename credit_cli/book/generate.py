@@ -156,6 +156,12 @@ class BookFiles:
         """Write a chunk's applications, and what is true of them."""
         product, name = self._product, f"part-{chunk.number:05d}.parquet"
         label = {product.label.name: nullable(chunk.defaulted, ~chunk.delivered)}
+        # Which group an applicant belongs to has nothing to do with the risk here.
+        rng = self._world.plan.rng("groups", chunk.number)
+        groups = {
+            group.name: rng.choice(np.array(group.values, dtype=object), size=len(identifiers))
+            for group in product.monitored_groups
+        }
         identified = {"application_id": identifiers}
         requests, categories = feature_columns(product.request_features, chunk.values)
         self._write(
@@ -167,7 +173,8 @@ class BookFiles:
                 "created_timestamp": timestamps(chunk.created_us),
             }
             | requests
-            | label,
+            | label
+            | groups,
             categories,
         )
         self._write(

@@ -67,7 +67,7 @@ def made_up_holders(folder: Path) -> Path:
                 hash(ID, 'default') % 100 < 10 + 20 * PAY_0 + 8 * PAY_2 AS BIGINT
             ) AS "default payment next month"
         FROM (
-            SELECT i AS ID, 10000 + 1000 * (i % 90) AS LIMIT_BAL, {statuses}, {amounts}
+            SELECT i AS ID, 10000 + 1000 * (i % 90) AS LIMIT_BAL, 1 + i % 2 AS SEX, {statuses}, {amounts}
             FROM range(1, 4001) AS holders(i)
         )
         """,  # noqa: S608 (ours)
@@ -100,7 +100,8 @@ def write_lake(holders: Path, folder: Path, *, until: date = SEPTEMBER) -> Path:
         f"""
         SELECT CAST(ID AS VARCHAR) AS application_id, ID AS holder_id,
             {APPLIED} AS event_timestamp, TIMESTAMP '{OUTCOMES_KNOWN}' AS created_timestamp,
-            LIMIT_BAL AS credit_limit, "default payment next month" AS defaulted
+            LIMIT_BAL AS credit_limit, "default payment next month" AS defaulted,
+            CASE SEX WHEN 1 THEN 'male' ELSE 'female' END AS sex
         FROM '{holders}'
         """,  # noqa: S608 (ours)
         folder / f"{PRODUCT.applications_prefix}2005-10.parquet",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,8 @@ import duckdb
 
 from credit_cli.sample import write_sample
 from credit_core.adapters.local_lake import LocalLake
+from credit_core.domain.point_in_time import training_set_columns
+from credit_core.domain.product import MonitoredGroup
 from tests.builders import PRODUCT
 
 if TYPE_CHECKING:
@@ -69,3 +73,25 @@ def test_files_of_mixed_types_of_timestamps_are_read_one_kind_at_a_time(tmp_path
     LocalLake(PRODUCT, lake).write_training_set(tmp_path / "mixed.parquet")
 
     assert rows_of(tmp_path / "mixed.parquet") == rows_of(tmp_path / "plain.parquet")
+
+
+def test_a_monitored_group_is_carried_to_the_training_set_and_files_may_lack_it(
+    tmp_path: Path,
+) -> None:
+    """Old deliveries do not state it; what they hold beside it counts all the same."""
+    group = MonitoredGroup(name="sex", description="As stated", values=("female", "male"))
+    product = replace(PRODUCT, monitored_groups=(group,))
+    lake = tmp_path / "lake"
+    files = write_sample(lake, last_day=date(2026, 11, 21), product=PRODUCT)
+    applications, *_ = (path for path in files if "applications" in path.parts)
+    rows = len(rows_of(applications))
+    stated = "SELECT * REPLACE ('again-' || application_id AS application_id), 'female' AS sex"
+    target = applications.with_name("stated.parquet")
+    duckdb.execute(f"COPY ({stated} FROM '{applications}') TO '{target}' (FORMAT parquet)")
+
+    LocalLake(product, lake).write_training_set(tmp_path / "grouped.parquet")
+
+    place = training_set_columns(product).index("sex")
+    counted = Counter(row[place] for row in rows_of(tmp_path / "grouped.parquet"))
+    assert set(counted) == {"female", None}
+    assert counted["female"] == rows

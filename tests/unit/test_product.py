@@ -37,6 +37,7 @@ from credit_core.domain.product import (
     FeatureView,
     Influence,
     KeyType,
+    MonitoredGroup,
     Outcome,
     Policy,
     ProhibitedInput,
@@ -140,6 +141,31 @@ def test_all_faults_are_listed_with_their_place() -> None:
     ]
 
 
+SEX = MonitoredGroup(name="sex", description="As stated", values=("female", "male"))
+
+
+def test_a_monitored_group_can_be_prohibited_as_an_input_and_no_input() -> None:
+    unwanted = ProhibitedInput(name="sex", reason="a prohibited basis")
+
+    product = dataclasses.replace(PRODUCT, monitored_groups=(SEX,), prohibited=(unwanted,))
+
+    assert "sex" not in {feature.name for feature in product.model_features}
+    assert faults_of(monitored_groups=(replace(SEX, name="loan_amount"),)) == [
+        "monitored_groups.loan_amount.name: 'loan_amount' is taken by request_features.loan_amount"
+    ]
+
+
+def test_what_is_wrong_with_a_monitored_group_is_listed() -> None:
+    wrong = replace(SEX, values=("female", "female"), reference="diverse", least_ratio=1.2)
+    unknown = replace(SEX, name="other", reference="diverse")
+
+    assert faults_of(monitored_groups=(wrong, unknown)) == [
+        "monitored_groups.sex.values: at least two groups, each once",
+        "monitored_groups.sex.least_ratio: must be above 0 and at most 1",
+        "monitored_groups.other.reference: 'diverse' (str) is none of the values",
+    ]
+
+
 # Wrong types: a product module may put anything anywhere.
 
 
@@ -177,6 +203,7 @@ def parts() -> Iterator[tuple[str, Any, Callable[[Any], dict[str, Any]]]]:
         PRODUCT.prohibited[0],
         lambda it: {"prohibited": (it, *PRODUCT.prohibited[1:])},
     )
+    yield "monitored_groups.sex", SEX, lambda it: {"monitored_groups": (it,)}
     yield (
         "request_features.loan_amount",
         AMOUNT,

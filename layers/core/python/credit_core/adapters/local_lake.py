@@ -173,7 +173,7 @@ class LocalLake:
         """Check every file's columns, then make the product's tables views of the files."""
         for table in lake_tables(self._product):
             files = self.files(table)
-            by_types: dict[tuple[str, ...], list[Path]] = {}
+            by_types: dict[tuple[str | None, ...], list[Path]] = {}
             if table.view is None and not files:
                 place = self._folder / table.prefix
                 raise InvalidFeatureFileError(f"{place}: there are no Parquet files in this folder")
@@ -181,15 +181,20 @@ class LocalLake:
                 self._progress(f"{table.name}: file {number} of {len(files)}")
                 expected_by = table.view.name if table.view else table.name
                 types = _types(connection, path)
-                faults = column_faults(expected_by, table.columns, types)
+                absent = table.optional - set(types)
+                expected = {name: it for name, it in table.columns.items() if name not in absent}
+                faults = column_faults(expected_by, expected, types)
                 if faults:
                     raise InvalidFeatureFileError(f"{path}: " + "; ".join(faults))
                 # Files of one schema are read together. Of mixed ones DuckDB would take the
                 # widest types, nanoseconds say, in which not every date exists.
-                by_types.setdefault(tuple(types[name] for name in table.columns), []).append(path)
+                by_types.setdefault(tuple(map(types.get, table.columns)), []).append(path)
             # Names in it are checked by the product's definition.
-            selects = [_select(table, paths) for paths in by_types.values()]
-            union = " UNION ALL ".join(selects) or f"{_select(table, [])} WHERE FALSE"
+            selects = [
+                _select(table, paths, dict(zip(table.columns, types, strict=True)))
+                for types, paths in by_types.items()
+            ]
+            union = " UNION ALL ".join(selects) or f"{_select(table, [], {})} WHERE FALSE"
             connection.execute(f'CREATE TEMP VIEW "{table.name}" AS {union}')
 
     @contextmanager
@@ -229,12 +234,13 @@ class LocalLake:
         return WrittenTrainingSet(rows, positives, columns, dict(zip(names, shares, strict=True)))
 
 
-def _select(table: LakeTable, paths: Sequence[Path]) -> str:
-    """Return the query for a table's columns from files that have the same types."""
+def _select(table: LakeTable, paths: Sequence[Path], types: Mapping[str, str | None]) -> str:
+    """Return the query for a table's columns from files of these types, None for no column."""
 
     def column(name: str, type_: ColumnType) -> str:
-        value = f'"{name}"' if paths else "NULL"
-        if type_ is ColumnType.INSTANT and paths:
+        known = types.get(name) is not None
+        value = f'"{name}"' if known else "NULL"
+        if type_ is ColumnType.INSTANT and known:
             value = instant_sql(name)
         return f'CAST({value} AS {DUCKDB_TYPES[type_]}) AS "{name}"'
 

@@ -520,6 +520,50 @@ class ProhibitedInput:
         return Check(self, place, {"name": TEXT, "reason": TEXT}).found
 
 
+@dataclass(frozen=True, kw_only=True)
+class MonitoredGroup:
+    """A column of past applications by which outcomes are compared, and that no model sees.
+
+    ``values`` are the groups; what a row holds beside them counts as not stated. A group's approval
+    rate is compared with that of ``reference``, or of the group with the highest where it is None.
+    A ratio surely below ``least_ratio`` keeps a model out; None only reports it.
+
+    Source: 29 CFR 1607.4(D), the four-fifths rule.
+    """
+
+    name: str
+    description: str
+    values: tuple[str, ...]
+    reference: str | None = None
+    least_ratio: float | None = None
+
+    def faults(self, place: str) -> list[str]:
+        """Return what is wrong with this definition, each with its place."""
+        check = Check(
+            self,
+            place,
+            {
+                "name": ANY_TEXT,
+                "description": ANY_TEXT,
+                "reference": TEXT.or_none(),
+                "least_ratio": NUMBER.or_none(),
+            },
+        )
+        check_name(check, self.name)
+        values = [value for _, value in check.members("values", str)]
+        if len(values) < 2 or len(set(values)) < len(values):  # noqa: PLR2004 (nothing to compare)
+            check.add("values", "at least two groups, each once")
+        elif check.sound("reference") and self.reference not in {None, *values}:
+            check.add("reference", f"{shown(self.reference)} is none of the values")
+        if (
+            check.sound("least_ratio")
+            and self.least_ratio is not None
+            and not 0 < self.least_ratio <= 1
+        ):
+            check.add("least_ratio", "must be above 0 and at most 1")
+        return check.found
+
+
 def check_name(check: Check, name: str) -> None:
     """Note it where a name is text, but none that a column or a table can have."""
     if check.sound("name") and not NAME.match(name):

@@ -44,13 +44,15 @@ INSTANTS = {"event_timestamp": ColumnType.INSTANT, "created_timestamp": ColumnTy
 class LakeTable:
     """A table over the Parquet files below a key prefix of the lake.
 
-    ``view`` is the feature view whose history it is, None for the applications.
+    ``view`` is the feature view whose history it is, None for the applications. Files may lack the
+    ``optional`` columns; these are null then.
     """
 
     name: str
     prefix: str
     columns: Mapping[str, ColumnType]
     view: FeatureView | None
+    optional: frozenset[str] = frozenset()
 
 
 def lake_tables(product: CreditProduct) -> tuple[LakeTable, ...]:
@@ -64,8 +66,10 @@ def lake_tables(product: CreditProduct) -> tuple[LakeTable, ...]:
             **INSTANTS,
             **_features(product.request_features),
             product.label.name: ColumnType.INTEGER,
+            **{group.name: ColumnType.TEXT for group in product.monitored_groups},
         },
         None,
+        frozenset(group.name for group in product.monitored_groups),
     )
     return (applications, *(_view_table(product, view) for view in product.feature_views))
 

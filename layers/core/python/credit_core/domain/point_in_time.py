@@ -53,6 +53,7 @@ def training_set_columns(product: CreditProduct) -> tuple[str, ...]:
         "event_timestamp",
         *(feature.name for feature in product.base_features),
         product.label.name,
+        *(group.name for group in product.monitored_groups),
         *(view_event_column(view) for view in product.feature_views),
     )
 
@@ -70,13 +71,14 @@ def training_set_sql(product: CreditProduct) -> str:
     younger applications only the early defaults are known.
     """
     label = product.label.name
+    groups = [group.name for group in product.monitored_groups]
     kept = [*product.entity_key_names, *(feature.name for feature in product.request_features)]
     request = [feature.name for feature in product.request_features]
-    latest = ("created_timestamp", "event_timestamp", *kept, label)
+    latest = ("created_timestamp", "event_timestamp", *kept, label, *groups)
     outputs = [_of("a", name) for name in ("application_id", "event_timestamp", *request)]
     for view in product.feature_views:
         outputs += [_served(view, feature) for feature in view.features]
-    outputs.append(_of("a", label))
+    outputs += [_of("a", name) for name in (label, *groups)]
     outputs += [
         f"{_of(f'_{view.name}', '_event')} AS {_quoted(view_event_column(view))}"
         for view in product.feature_views
@@ -86,7 +88,7 @@ def training_set_sql(product: CreditProduct) -> str:
   SELECT "application_id",
     {_milliseconds("event_timestamp")} AS "event_timestamp",
     {_milliseconds("created_timestamp")} AS "created_timestamp",
-    {_listed(map(_quoted, [*kept, label]))}
+    {_listed(map(_quoted, [*kept, label, *groups]))}
   FROM {_quoted(product.applications_table)}
   WHERE "created_timestamp" <= {NOW}
 ),

@@ -37,6 +37,7 @@ from credit_core.domain.definitions import (
     Influence,
     KeyType,
     Label,
+    MonitoredGroup,
     ProhibitedInput,
     Refer,
     RiskDirection,
@@ -80,6 +81,7 @@ __all__ = [
     "Influence",
     "KeyType",
     "Label",
+    "MonitoredGroup",
     "Outcome",
     "Policy",
     "ProhibitedInput",
@@ -112,6 +114,7 @@ class CreditProduct:
     label: Label
     policy: Policy
     prohibited: tuple[ProhibitedInput, ...] = field(default=())
+    monitored_groups: tuple[MonitoredGroup, ...] = field(default=())
 
     def __post_init__(self) -> None:
         """Check the whole definition at once."""

@@ -17,6 +17,7 @@ from credit_core.domain.definitions import (
     Feature,
     FeatureView,
     Label,
+    MonitoredGroup,
     ProhibitedInput,
     check_name,
     stored_faults,
@@ -85,13 +86,14 @@ def product_faults(product: CreditProduct) -> list[str]:
     requested = check.members("request_features", Feature, of="request_features")
     derived = check.members("derived_features", DerivedFeature, of="derived_features")
     prohibited = check.members("prohibited", ProhibitedInput, of="prohibited")
+    groups = check.members("monitored_groups", MonitoredGroup, of="monitored_groups")
     found = check.found
-    parts: list[tuple[str, Part]] = [*entities, *views, *derived, *prohibited]
+    parts: list[tuple[str, Part]] = [*entities, *views, *derived, *prohibited, *groups]
     for place, part in parts:
         found += part.faults(place)
     for place, feature in requested:
         found += stored_faults(place, feature)
-    for members in (entities, views, prohibited):
+    for members in (entities, views, prohibited, groups):
         found += repeated(members)
     if check.sound("policy"):
         found += product.policy.faults("policy")
@@ -116,7 +118,7 @@ def product_faults(product: CreditProduct) -> list[str]:
     features = [*columns, *derived]
     names = [*_names(keys), *_names(features)]
     label = product.label if check.sound("label") else None
-    found += _name_faults(keys, views, features, label)
+    found += _name_faults(keys, views, _names([*features, *groups]), label)
     found += _prohibited_faults(prohibited, names)
     found += _reason_faults(features)
     found += _input_faults(columns, derived)
@@ -146,7 +148,7 @@ def _names(members: Iterable[tuple[str, Named]]) -> list[tuple[str, str]]:
 def _name_faults(
     keys: Members[EntityKey],
     views: Members[FeatureView],
-    features: Members[Feature],
+    columns: Sequence[tuple[str, str]],
     label: Label | None,
 ) -> Iterator[str]:
     """Yield a fault for each name that means two things in one table or in the training set."""
@@ -159,7 +161,7 @@ def _name_faults(
         if name in own:
             yield f"{place}.name: {name!r} is taken by {taken[name]}"
         taken.setdefault(name, place)
-    for place, name in [*_names(features), *_names(labels)]:
+    for place, name in [*columns, *_names(labels)]:
         if name in taken:
             yield f"{place}.name: {name!r} is taken by {taken[name]}"
         taken.setdefault(name, place)
