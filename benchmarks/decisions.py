@@ -5,7 +5,8 @@
 An emulator without anything deployed is started for the purpose, on a port of its own, and given
 the sample's newest features, a model trained on it, and a secret. The scorer runs as in Lambda: its
 zip and its layers unzipped, started by ``python -m awslambdaric``, fed with API Gateway's events by
-a Runtime API of this program. Beside it stand the emulator's own floor for the two calls that a
+a Runtime API of this program. One client is measured once more with a challenger in the champion's
+shadow. Beside it stand the emulator's own floor for the two calls that a
 decision makes, the model with all its reasons alone, and the cold start taken apart.
 
 It prints what it measured and writes it to docs/benchmarks-decisions.md.
@@ -451,9 +452,15 @@ def measure(
             )
         say("the model alone")
         measured["model"] = model_alone(world, calls=decisions)
-        # Last: it writes copies of a receipt under other ids.
+        # After the receipts were read: it writes copies of a receipt under other ids.
         say("the emulator's floor")
         measured["floor"] = floor(world, running, calls=decisions)
+        say("one client, with a challenger in shadow")
+        world.try_challenger()
+        with start() as one, one.on_own_core(running.pid):
+            measured["challenger"] = warm(
+                world, running, [one], decisions=decisions, warm_up=warm_up, run="challenger"
+            )
     return measured
 
 

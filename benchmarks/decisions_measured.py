@@ -25,6 +25,7 @@ SPANS = {
     ("entity_key_secret.py", "entity_key_secret"): "secret",
     ("decision_store.py", "DynamoDecisionStore.read_pointer"): "pointer",
     ("model_artifacts.py", "ModelArtifacts.load"): "model",
+    ("verifying.py", "kms_verifier.<locals>.is_signed"): "signature",
     ("onnx_model.py", "OnnxClassifier.__init__"): "session",
     ("score.py", "ScoreApplication.__init__"): "schema",
 }

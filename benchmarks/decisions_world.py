@@ -21,7 +21,14 @@ from credit_core.adapters.clients import client, pipeline_config
 from credit_core.adapters.local_lake import LocalLake
 from credit_core.adapters.model_registry import S3DynamoModelRegistry
 from credit_core.adapters.online_store_writer import PartiqlOnlineStoreWriter
-from credit_core.domain.model_manifest import ModelManifest, RolloutPointer
+from credit_core.adapters.signing import KmsSigner
+from credit_core.domain.model_manifest import (
+    Challenger,
+    ModelManifest,
+    ModelReference,
+    RolloutMode,
+    RolloutPointer,
+)
 from credit_core.domain.online_store import entity_key, feature_row
 from credit_core.domain.product import load_product
 from credit_core.settings import ScorerSettings
@@ -41,6 +48,7 @@ ROOT = Path(__file__).resolve().parents[1]
 KEPT_MODELS = ROOT / ".build" / "benchmarks"
 PRODUCT = "personal_loan"
 ALGORITHM = "pairwise"
+SHADOW = RolloutMode.SHADOW
 SECRET = "0123456789abcdef0123456789abcdef"  # noqa: S105 (the emulator's alone)
 DEADLINE_MS = 5_000
 """As on the local cloud: what a run refers because a shared machine paused would be no decision."""
@@ -67,6 +75,16 @@ class World:
     paths: tuple[Path, ...]
     environment: dict[str, str]
     settings: ScorerSettings
+    registry: S3DynamoModelRegistry
+
+    def try_challenger(self) -> None:
+        """Put a challenger in shadow: the champion's model once more, under another version."""
+        version = f"{self.trained.manifest.version}-again"
+        manifest = self.trained.manifest.model_copy(update={"version": version})
+        trial = Challenger(model=registered(self.registry, manifest, self.trained), mode=SHADOW)
+        pointer = self.registry.champion()
+        changes = {"challenger": trial, "revision": pointer.revision + 1}
+        self.registry.move(pointer.model_copy(update=changes))
 
     def bodies(self, count: int, *, run: str, seed: int = 0) -> Iterator[bytes]:
         """Yield applications of those whose features there are."""
@@ -114,7 +132,17 @@ def make_world(scratch: Path, *, applicants: int, trained: TrainedModel | None =
         wanted = {tuple(row[name] for name in view.entity.key_names) for row in known}
         writer.write(newest_rows(lake, product, view, wanted), ttl=view.ttl)
     trained = trained or model(product, lake, scratch)
-    promote(product, trained, now, dynamodb=dynamodb, s3=s3)
+    kms = client("kms", pipeline_config())
+    key = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+    registry = S3DynamoModelRegistry(
+        product.name,
+        s3=s3,
+        bucket="models",
+        dynamodb=dynamodb,
+        table="registry",
+        signer=KmsSigner(kms, key),
+    )
+    promote(registry, trained, now)
     settings = ScorerSettings(
         stage="local",
         product=product.name,
@@ -122,11 +150,12 @@ def make_world(scratch: Path, *, applicants: int, trained: TrainedModel | None =
         decisions_table="decisions",
         registry_table="registry",
         models_bucket="models",
+        signing_key=key,
         entity_key_secret="entity-key",  # noqa: S106 (its name)
         deadline_ms=DEADLINE_MS,
     )
     paths = deployed_function(scratch)
-    return World(product, trained, known, paths, settings.to_environment(), settings)
+    return World(product, trained, known, paths, settings.to_environment(), settings, registry)
 
 
 def newest_rows(
@@ -166,9 +195,10 @@ def model(product: CreditProduct, lake: Path, scratch: Path) -> TrainedModel:
     for source in (ROOT / "products" / f"{product.name}.py", *(ROOT / "model_build").glob("*.py")):
         digest.update(source.read_bytes())
     kept = KEPT_MODELS / digest.hexdigest()[:16]
-    if (kept / "manifest.json").exists():
-        manifest = ModelManifest.from_json((kept / "manifest.json").read_bytes())
-        return TrainedModel(manifest, (kept / "model.onnx").read_bytes())
+    names = ("manifest.json", "model.onnx", "report.html")
+    if all((kept / name).exists() for name in names):
+        manifest, onnx, report = ((kept / name).read_bytes() for name in names)
+        return TrainedModel(ModelManifest.from_json(manifest), onnx, report)
     target = scratch / "training-set.csv"
     LocalLake(product, lake, scratch=scratch).write_training_set(target)
     trained = train(
@@ -179,29 +209,31 @@ def model(product: CreditProduct, lake: Path, scratch: Path) -> TrainedModel:
         candidates=[candidate for candidate in CANDIDATES if candidate.name == ALGORITHM],
     )
     kept.mkdir(parents=True, exist_ok=True)
-    (kept / "model.onnx").write_bytes(trained.onnx)
-    (kept / "manifest.json").write_bytes(trained.manifest.to_json())
+    bodies = (trained.manifest.to_json(), trained.onnx, trained.report)
+    for name, body in zip(names, bodies, strict=True):
+        (kept / name).write_bytes(body)
     return trained
 
 
-def promote(
-    product: CreditProduct, trained: TrainedModel, now: datetime, *, dynamodb: Any, s3: Any
-) -> None:
+def promote(registry: S3DynamoModelRegistry, trained: TrainedModel, now: datetime) -> None:
     """Register the model and point at it."""
-    registry = S3DynamoModelRegistry(
-        product.name, s3=s3, bucket="models", dynamodb=dynamodb, table="registry"
-    )
-    registry.register(trained.manifest, trained.onnx)
     registry.move(
         RolloutPointer(
-            product=product.name,
-            champion=trained.manifest.version,
-            manifest_sha256=registry.manifest_sha256(trained.manifest.version),
+            product=trained.manifest.product,
+            champion=registered(registry, trained.manifest, trained),
             revision=1,
             moved_at=now,
             moved_by="benchmark",
         )
     )
+
+
+def registered(
+    registry: S3DynamoModelRegistry, manifest: ModelManifest, trained: TrainedModel
+) -> ModelReference:
+    """Register a model under a manifest and return the reference to it."""
+    registry.register(manifest, trained.onnx, trained.report, registered_by="benchmark")
+    return registry.find(manifest.version).reference
 
 
 def deployed_function(scratch: Path) -> tuple[Path, ...]:

@@ -39,14 +39,17 @@ def add_stacks(app: App, *, stage: Stage, product: CreditProduct) -> None:
     prefix = stage.prefix
     storage = StorageStack(app, f"{prefix}-storage", stage=stage, product=product).storage
     scoring = ScoringStack(app, f"{prefix}-scoring", stage=stage, product=product, storage=storage)
-    archive = ArchiveStack(
-        app, f"{prefix}-archive", stage=stage, product=product, storage=storage
-    ).archive
+    archive = ArchiveStack(app, f"{prefix}-archive", stage=stage, product=product, storage=storage)
     materialization = MaterializationStack(
         app, f"{prefix}-materialization", stage=stage, product=product, storage=storage
     )
     retraining = RetrainingStack(
-        app, f"{prefix}-retraining", stage=stage, product=product, storage=storage
+        app,
+        f"{prefix}-retraining",
+        stage=stage,
+        product=product,
+        storage=storage,
+        served_set=archive.evidence.served_set,
     )
     OperationsStack(
         app,
@@ -57,13 +60,18 @@ def add_stacks(app: App, *, stage: Stage, product: CreditProduct) -> None:
         records=scoring.records,
         batch=scoring.batch,
         product=product,
-        archive=archive,
+        archive=archive.archive,
+        evidence={"Comparer": archive.evidence.comparer, "Skew": archive.skew.function},
         push=materialization.push,
         workflows={
             "Materialization": materialization.workflow,
             "Retraining": retraining.workflow,
+            "Rollout": retraining.rollout,
         },
-        upload_dead_letters=materialization.upload_dead_letters,
+        triggers={
+            "Materialization": materialization.triggers,
+            "Retraining": retraining.triggers,
+        },
     )
     Tags.of(app).add("application", "credit-decisions")
     Tags.of(app).add("stage", stage.name)

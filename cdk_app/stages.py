@@ -150,6 +150,29 @@ class Archiving:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelComparison:
+    """When champion and challenger are compared, over how many days, by how many decisions."""
+
+    schedule: str
+    days: int
+    most_decisions: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkewCheck:
+    """When what was served is compared with the lake, by how many decisions of a day.
+
+    It pages when more than ``most_share`` of a view's rows differ. What was delivered within
+    ``settling_minutes`` before a decision may have been in the online store or not.
+    """
+
+    schedule: str
+    most_decisions: int
+    settling_minutes: float
+    most_share: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Freshness:
     """How often the age of features is measured, and at which share of their ttl it pages."""
 
@@ -159,11 +182,35 @@ class Freshness:
 
 @dataclass(frozen=True, kw_only=True)
 class Retraining:
-    """Limits of one retraining."""
+    """When a retraining starts by itself, and its limits.
 
+    ``run_hours`` is the longest that one may take, its rollout and the approval of it included.
+    """
+
+    schedule: str
+    candidates_at_once: int
+    run_hours: int
     query_timeout_seconds: int
     query_poll_seconds: int
     query_scanned_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollout:
+    """How a model comes to answer: in shadow, then each share in turn, then as champion.
+
+    While it does each for its time, one of the ``alarms`` stops it and takes it back; they are
+    looked at every ``poll_seconds``. Where ``approval_hours`` is set, a person has to approve it
+    within that time before it answers anybody.
+    """
+
+    shadow_seconds: int
+    shares: tuple[float, ...]
+    share_seconds: int
+    watch_seconds: int
+    poll_seconds: int
+    approval_hours: int | None
+    alarms: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +235,9 @@ class Stage:
     pusher: FunctionSize
     freshness_meter: FunctionSize
     archiver: FunctionSize
+    comparer: FunctionSize
+    served_set: FunctionSize
+    skew: FunctionSize
     trainer: FunctionSize
     promoter: FunctionSize
     provisioned_concurrency: int
@@ -203,7 +253,10 @@ class Stage:
     push: Push
     freshness: Freshness
     archiving: Archiving
+    comparison: ModelComparison
+    skew_check: SkewCheck
     retraining: Retraining
+    rollout: Rollout
     tracing: bool
     token_validity_minutes: int
     log_retention: RetentionDays
@@ -253,6 +306,21 @@ ARCHIVING = Archiving(
     late_after_seconds=900,
 )
 
+# Of the challenger and of the champion: what one of them does to the answers. Names as the pager's.
+ROLLOUT_ALARMS = (
+    *("ApiServerErrors", "ChallengerFailures", "ModelLoadFailure"),
+    *("ScorerErrors", "ScorerLatency"),
+)
+
+# 100,000 receipts, at some 300 a second, take six minutes; their numbers take little memory.
+EVIDENCE = FunctionSize(memory_mb=2_048, timeout_seconds=900)
+COMPARISON = ModelComparison(schedule="cron(0 5 ? * MON *)", days=400, most_decisions=100_000)
+# It reads the files of two ttls, as many as a materialization of that time did.
+SKEW = FunctionSize(memory_mb=3_008, timeout_seconds=900)
+SKEW_CHECK = SkewCheck(
+    schedule="cron(0 3 * * ? *)", most_decisions=2_000, settling_minutes=60, most_share=0.001
+)
+
 # A file bears the time when its upload began. The lake gives up on unfinished ones after a day, by
 # which S3 means the midnight (UTC) after it, and from then on in its own time: a day for each.
 UPLOAD_HOURS = 72.0
@@ -270,6 +338,9 @@ LOCAL = Stage(
     pusher=PUSHER,
     freshness_meter=FRESHNESS_METER,
     archiver=ARCHIVER,
+    comparer=EVIDENCE,
+    served_set=EVIDENCE,
+    skew=SKEW,
     trainer=FunctionSize(memory_mb=4_096, timeout_seconds=900),
     promoter=PROMOTER,
     provisioned_concurrency=1,
@@ -299,8 +370,28 @@ LOCAL = Stage(
     freshness=FRESHNESS,
     # The local cloud counts no retries, and gives up by age alone: in the least that AWS allows.
     archiving=replace(ARCHIVING, wait_seconds=0, record_age_seconds=60),
+    comparison=replace(COMPARISON, days=7, most_decisions=20_000),
+    # A deployment here is loaded minutes before it decides.
+    skew_check=replace(SKEW_CHECK, settling_minutes=1),
     retraining=Retraining(
-        query_timeout_seconds=300, query_poll_seconds=1, query_scanned_bytes=10 * 2**30
+        schedule="rate(7 days)",
+        # Each local worker unzips the trainer's layers anew, on few cores.
+        candidates_at_once=2,
+        run_hours=2,
+        query_timeout_seconds=300,
+        query_poll_seconds=1,
+        query_scanned_bytes=10 * 2**30,
+    ),
+    rollout=Rollout(
+        shadow_seconds=3,
+        shares=(0.2, 0.5),
+        share_seconds=3,
+        watch_seconds=3,
+        poll_seconds=1,
+        approval_hours=None,
+        # The local cloud looks at no metric's dimensions: any function's failure would ring the
+        # others.
+        alarms=("ChallengerFailures", "ModelLoadFailure"),
     ),
     tracing=False,
     token_validity_minutes=60,
@@ -326,6 +417,9 @@ DEV = Stage(
     pusher=PUSHER,
     freshness_meter=FRESHNESS_METER,
     archiver=ARCHIVER,
+    comparer=EVIDENCE,
+    served_set=EVIDENCE,
+    skew=SKEW,
     trainer=FunctionSize(memory_mb=8_192, timeout_seconds=900),
     promoter=PROMOTER,
     provisioned_concurrency=1,
@@ -350,8 +444,24 @@ DEV = Stage(
     push=Push(functions_at_once=5, attempts=5, late_after_seconds=1_500),
     freshness=FRESHNESS,
     archiving=ARCHIVING,
+    comparison=COMPARISON,
+    skew_check=SKEW_CHECK,
     retraining=Retraining(
-        query_timeout_seconds=900, query_poll_seconds=3, query_scanned_bytes=50 * 2**30
+        schedule="cron(0 4 ? * SUN *)",
+        candidates_at_once=4,
+        run_hours=3 * 24,
+        query_timeout_seconds=900,
+        query_poll_seconds=3,
+        query_scanned_bytes=50 * 2**30,
+    ),
+    rollout=Rollout(
+        shadow_seconds=900,
+        shares=(0.1, 0.5),
+        share_seconds=900,
+        watch_seconds=900,
+        poll_seconds=30,
+        approval_hours=None,
+        alarms=ROLLOUT_ALARMS,
     ),
     tracing=True,
     token_validity_minutes=60,
@@ -377,6 +487,9 @@ PROD = Stage(
     pusher=PUSHER,
     freshness_meter=FRESHNESS_METER,
     archiver=ARCHIVER,
+    comparer=EVIDENCE,
+    served_set=EVIDENCE,
+    skew=SKEW,
     trainer=FunctionSize(memory_mb=8_192, timeout_seconds=900),
     promoter=PROMOTER,
     provisioned_concurrency=5,
@@ -409,8 +522,25 @@ PROD = Stage(
     push=Push(functions_at_once=10, attempts=5, late_after_seconds=1_500),
     freshness=FRESHNESS,
     archiving=ARCHIVING,
+    comparison=COMPARISON,
+    skew_check=SKEW_CHECK,
     retraining=Retraining(
-        query_timeout_seconds=1_800, query_poll_seconds=5, query_scanned_bytes=1_000 * 2**30
+        schedule="cron(0 4 ? * SUN *)",
+        candidates_at_once=4,
+        run_hours=14 * 24,
+        query_timeout_seconds=1_800,
+        query_poll_seconds=5,
+        query_scanned_bytes=1_000 * 2**30,
+    ),
+    rollout=Rollout(
+        # Each covers the hours of a day at which applicants differ.
+        shadow_seconds=24 * 3_600,
+        shares=(0.05, 0.25, 0.5),
+        share_seconds=24 * 3_600,
+        watch_seconds=24 * 3_600,
+        poll_seconds=300,
+        approval_hours=7 * 24,
+        alarms=ROLLOUT_ALARMS,
     ),
     tracing=True,
     token_validity_minutes=60,

@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from datetime import date
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from credit_cli import invocation
+from credit_cli.days import FirstDay, LastDay, named_days
 from credit_cli.deployment import deployed
-from credit_cli.errors import EXIT_CODES, CliError, ExitCode, UsageError
+from credit_cli.errors import EXIT_CODES, ExitCode
 from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct
-from credit_cli.terminal import Json, print_json, say, to_day
+from credit_cli.terminal import Json, print_json, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from mypy_boto3_lambda import LambdaClient
 
     from credit_cli.aws import LocalAws
     from credit_cli.deployment import Deployment
 
 archive = typer.Typer(no_args_is_help=True, help=f"The archive of receipts.\n{EXIT_CODES}\n")
-
-FirstDay = Annotated[
-    date | None,
-    typer.Option(
-        "--from", parser=to_day, metavar="YYYY-MM-DD", help="First day, UTC.", show_default=False
-    ),
-]
-LastDay = Annotated[
-    date | None,
-    typer.Option(
-        "--to", parser=to_day, metavar="YYYY-MM-DD", help="Last day, UTC.", show_default=False
-    ),
-]
 
 
 @archive.command()
@@ -49,7 +34,7 @@ def check(
 
     What was recorded in the last seconds may still be on its way.
     """
-    found = invoked(*deployed(product), "check", days(first, last))
+    found = invoked(*deployed(product), "check", named_days(first, last))
     if as_json:
         print_json(found)
     else:
@@ -68,7 +53,7 @@ def redrive(
     as_json: Json = False,
 ) -> None:
     """Archive what lacks of the days of failed batches, and of those that are named."""
-    done = invoked(*deployed(product), "redrive", days(first, last))
+    done = invoked(*deployed(product), "redrive", named_days(first, last))
     if as_json:
         print_json(done)
     else:
@@ -76,21 +61,6 @@ def redrive(
             say(line)
     if not done["complete"]:
         raise typer.Exit(ExitCode.FAILED)
-
-
-def days(first: date | None, last: date | None) -> dict[str, str]:
-    """Return the days as the archiver is told them.
-
-    Raises:
-        UsageError: The last lies before the first.
-
-    >>> days(date(2026, 11, 1), None)
-    {'from': '2026-11-01'}
-    """
-    if first and last and last < first:
-        raise UsageError(f"--to {last} lies before --from {first}")
-    named = {"from": first, "to": last}
-    return {word: str(day) for word, day in named.items() if day}
 
 
 def invoked(
@@ -101,17 +71,14 @@ def invoked(
     Raises:
         CliError: It failed.
     """
-    lambda_: LambdaClient = aws.client("lambda")
-    answer = lambda_.invoke(
-        FunctionName=deployment["ArchiverFunction"], Payload=json.dumps({word: days}).encode()
+    return invocation.invoked(
+        aws,
+        deployment,
+        "ArchiverFunction",
+        {word: days},
+        called="archiver",
+        hint="mend that, then run the command again; what was not archived still waits",
     )
-    document = json.load(answer["Payload"])
-    if answer.get("FunctionError"):
-        raise CliError(
-            f"the archiver failed: {document.get('errorMessage')}",
-            hint="mend that, then run the command again; what was not archived still waits",
-        )
-    return dict(document)
 
 
 def comparison_lines(found: dict[str, Any]) -> Iterator[str]:

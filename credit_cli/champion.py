@@ -5,23 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from credit_cli.errors import DeploymentError
-from credit_core.domain.model_manifest import (
-    ROLLOUT_RECORD,
-    ModelManifest,
-    RolloutPointer,
-    manifest_key,
-)
+from credit_cli.registered_models import RegisteredModels
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_s3 import S3Client
-
     from credit_cli.aws import LocalAws
     from credit_cli.deployment import Deployment
-    from credit_core.domain.model_manifest import Estimate, Evaluation
+    from credit_core.domain.model_manifest import (
+        Estimate,
+        Evaluation,
+        ModelManifest,
+        RolloutPointer,
+    )
 
 
 @dataclass(frozen=True)
@@ -36,28 +30,15 @@ def find_champion(aws: LocalAws, deployment: Deployment, product: str) -> Champi
     """Return the champion of a product, or None where nothing was promoted.
 
     Raises:
-        DeploymentError: The registry names a model that can't be read.
+        DeploymentError: The pointer can't be read.
+        CliError: The registry names a model that can't be read, or is not what was registered.
     """
-    dynamodb: DynamoDBClient = aws.client("dynamodb")
-    item = dynamodb.get_item(
-        TableName=deployment["RegistryTable"],
-        Key={"product": {"S": product}, "record": {"S": ROLLOUT_RECORD}},
-        ConsistentRead=True,
-    ).get("Item")
-    if item is None:
+    registered = RegisteredModels.of(aws, deployment, product)
+    pointer = registered.pointer()
+    if pointer is None:
         return None
-    s3: S3Client = aws.client("s3")
-    try:
-        pointer = RolloutPointer.model_validate_json(item["pointer"]["S"])
-        body = s3.get_object(
-            Bucket=deployment["ModelsBucket"], Key=manifest_key(product, pointer.champion)
-        )["Body"].read()
-    except (KeyError, ValidationError, s3.exceptions.NoSuchKey) as error:
-        raise DeploymentError(
-            f"the champion of {product} can't be read: {type(error).__name__}",
-            hint="run: credit demo --retrain",
-        ) from None
-    return Champion(pointer, ModelManifest.from_json(body))
+    model = registered.find(pointer.champion.version)
+    return Champion(pointer, registered.manifest(model))
 
 
 def quality(evaluation: Evaluation) -> str:

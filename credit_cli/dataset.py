@@ -1,4 +1,4 @@
-"""`credit dataset`: the point-in-time training set, made of a lake in a local folder."""
+"""`credit dataset`: training sets, made of a lake in a local folder or of what was served."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from credit_cli.errors import CliError, UsageError
 from credit_cli.known_product import known_product
+from credit_cli.served_set import served
 from credit_cli.terminal import Json, interruptible_queries, print_json, progress_for, say
 
 if TYPE_CHECKING:
@@ -21,16 +22,14 @@ LABEL_WIDTH = 16
 
 dataset = typer.Typer(
     no_args_is_help=True,
-    help="""Training sets of a lake in a local folder.
+    help="""Training sets of a lake in a local folder, and of what decisions were served.
 
-    Exit codes: 0 done, 1 failed, 2 used wrongly.
+    Exit codes: 0 done, 1 failed, 2 used wrongly, 4 not running or unreachable.
     """,
 )
 
 
-@dataset.callback()
-def about() -> None:
-    """Keep `build` a word of its own, though it is the only one."""
+dataset.command()(served)
 
 
 @dataset.command()

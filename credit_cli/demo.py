@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from credit_cli import api, pipelines
+from credit_cli import api, retraining
 from credit_cli.aws import LocalAws
 from credit_cli.champion import Champion, find_champion, quality
 from credit_cli.deployment import CdkCli, Deployment, is_bootstrapped
-from credit_cli.errors import DeploymentError, PreconditionError
+from credit_cli.errors import DeploymentError, PipelineError, PreconditionError
 from credit_cli.known_product import DEFAULT_PRODUCT, known_product
 from credit_cli.lake import load_sample
 from credit_cli.local_cloud import LocalCloud
@@ -221,7 +221,12 @@ def train(aws: LocalAws, deployment: Deployment, step: Step, *, anew: bool) -> C
     champion = None if anew else find_champion(aws, deployment, DEFAULT_PRODUCT)
     kept = champion is not None
     if champion is None:
-        pipelines.run(aws, deployment["RetrainingStateMachine"], {}, step.update)
+        execution = retraining.start(aws, deployment, trigger="credit demo")
+        watch = retraining.Watch(aws, deployment, execution, product=DEFAULT_PRODUCT)
+        done = retraining.follow(watch, steps=step.part)
+        if not done.succeeded:
+            name = retraining.name_of(execution)
+            raise PipelineError(done.failure, hint=f"see why: credit retrain --follow {name}")
         champion = find_champion(aws, deployment, DEFAULT_PRODUCT)
     if champion is None:
         raise DeploymentError("the retraining ended without a champion")

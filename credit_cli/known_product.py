@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,3 +23,14 @@ def known_product(name: str) -> CreditProduct:
     from credit_core.domain.product import load_product  # noqa: PLC0415 (NumPy takes its time)
 
     return load_product(name)
+
+
+def product_or_file(name: str) -> CreditProduct:
+    """Return the product of that name, or of a definition file where it ends in .py.
+
+    Raises:
+        InvalidProductError: There is none, or its definition is broken.
+    """
+    from credit_core.domain.product import load_product_file  # noqa: PLC0415 (as above)
+
+    return load_product_file(Path(name)) if name.endswith(".py") else known_product(name)

@@ -20,11 +20,15 @@ from credit_cli.errors import EXIT_CODES, CliError, ExitCode
 from credit_cli.load_command import load
 from credit_cli.local_commands import local
 from credit_cli.materialize import materialize
+from credit_cli.models import models
 from credit_cli.openapi import openapi
 from credit_cli.products import products
 from credit_cli.push import push
 from credit_cli.replay import decisions
+from credit_cli.retrain import retrain
 from credit_cli.sample_commands import sample
+from credit_cli.skew import skew
+from credit_cli.train import train
 from credit_cli.translation import translated
 
 if TYPE_CHECKING:
@@ -47,12 +51,16 @@ app.add_typer(sample, name="sample")
 app.add_typer(dataset, name="dataset")
 app.add_typer(decisions, name="decisions")
 app.add_typer(archive, name="archive")
+app.add_typer(models, name="models")
+app.add_typer(skew, name="skew")
+app.command()(train)
 app.command()(materialize)
 app.command()(push)
 app.command()(demo)
 app.command()(token)
 app.command()(score)
 app.command()(load)
+app.command()(retrain)
 
 
 @app.callback()

@@ -111,10 +111,12 @@ def machine_name(execution: str) -> str:
 
 
 def said(cause: str) -> str:
-    """Return the sentence in a cause; that of a failed function is wrapped in JSON.
+    """Return the sentence in a cause; that of a function, or of another run, is wrapped in JSON.
 
     >>> said('{"errorMessage": "a batch failed", "errorType": "StoreUnavailableError"}')
     'a batch failed'
+    >>> said('{"ExecutionArn": "…", "Error": "RolledBack", "Cause": "ScorerErrors is in alarm"}')
+    'ScorerErrors is in alarm'
     >>> said("gates failed")
     'gates failed'
     """
@@ -122,8 +124,10 @@ def said(cause: str) -> str:
         document = json.loads(cause)
     except ValueError:
         return cause
-    message = document.get("errorMessage") if isinstance(document, dict) else None
-    return message if isinstance(message, str) else cause
+    if not isinstance(document, dict):
+        return cause
+    sentence = document.get("errorMessage") or document.get("Cause")
+    return sentence if isinstance(sentence, str) else cause
 
 
 def in_a_line(text: str) -> str:

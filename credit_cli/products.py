@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from credit_cli.errors import ExitCode
+from credit_cli.known_product import product_or_file
 from credit_cli.product_sections import Section  # noqa: TC001 (Typer reads annotations at run time)
 from credit_cli.terminal import Json, print_json, say
 
@@ -35,7 +36,9 @@ def list_products(*, as_json: Json = False) -> None:
 
 @products.command()
 def check(
-    name: Annotated[str, typer.Argument(help="The module under products/, without .py.")],
+    name: Annotated[
+        str, typer.Argument(help="A module under products/, or the path of a definition file.")
+    ],
     *,
     show: Annotated[
         list[Section] | None,
@@ -54,11 +57,10 @@ def check(
     from credit_cli.product_rendering import check_document, check_lines  # noqa: PLC0415 (as above)
     from credit_core.domain.credit_lint import credit_lint  # noqa: PLC0415
     from credit_core.domain.findings import Severity  # noqa: PLC0415
-    from credit_core.domain.product import load_product  # noqa: PLC0415
     from credit_core.errors import InvalidProductError  # noqa: PLC0415
 
     try:
-        product = load_product(name)
+        product = product_or_file(name)
     except InvalidProductError as error:
         show_faults(error, as_json=as_json)
         raise typer.Exit(ExitCode.FAILED) from None

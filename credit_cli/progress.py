@@ -33,6 +33,24 @@ class Step:
         if self._progress is not None:
             self._progress.show(self, detail)
 
+    @contextlib.contextmanager
+    def part(self, name: str) -> Iterator[Step]:
+        """Show a part of this step as what the step is doing now."""
+        self.update(name)
+        yield Part(name, whole=self)
+
+
+@dataclass
+class Part(Step):
+    """A part of a step under way."""
+
+    whole: Step | None = None
+
+    def update(self, detail: str) -> None:
+        """Say what the part is doing now."""
+        if self.whole is not None:
+            self.whole.update(f"{self.name}: {detail}")
+
 
 class Progress:
     """Prints each step when it is done, with its result and its duration in seconds."""

@@ -11,6 +11,7 @@ from credit_cli.rendering import LABEL_WIDTH, cause_lines, decision_lines, verdi
 from credit_core.domain.application_records import REVIEW
 from credit_core.domain.feature_matrix import UNKNOWN_CATEGORY
 from credit_core.domain.receipt import is_receipt
+from credit_core.domain.rollout import Shadow
 from credit_core.domain.terms import Terms
 from credit_core.errors import DamagedReceiptError
 from credit_core.use_cases.replay import Verdict
@@ -31,7 +32,7 @@ WORDS = {
     Verdict.DIFFERENT: "different",
     Verdict.NOT_REPLAYABLE: "not replayable",
 }
-JSON_ATTRIBUTES = ("response", "request", "served", "model_input", "stage_ms")
+JSON_ATTRIBUTES = ("response", "request", "served", "model_input", "shadow", "stage_ms")
 
 
 @dataclass
@@ -162,6 +163,7 @@ def record_lines(records: Sequence[StoredRecord]) -> Iterator[str]:
             yield from decision_lines(None, response)
         else:
             yield f"{'Receipt':<{LABEL_WIDTH}}the answer in it cannot be read"
+        yield from _shadow_line(current)
         yield from _input_lines(current)
     for earlier in reversed(receipts):
         response = _response(earlier)
@@ -192,6 +194,25 @@ def _response(record: StoredRecord) -> dict[str, Any]:
 
 def _number(revision: object) -> int:
     return revision if isinstance(revision, int) else 1
+
+
+def _shadow_line(receipt: StoredRecord) -> Iterator[str]:
+    """Yield what the model would have answered that did not, where two were compared."""
+    text = receipt.get("shadow")
+    if text is None:
+        return
+    try:
+        shadow = Shadow.from_receipt(str(text))
+    except DamagedReceiptError as error:
+        yield f"{'Shadow':<{LABEL_WIDTH}}{error}"
+        return
+    said = f"gave no answer: {shadow.fault}"
+    if shadow.probability_of_default is not None and shadow.points is not None:
+        said = (
+            f"would have said {shadow.outcome}: probability of default "
+            f"{100 * shadow.probability_of_default:.2f} %, {shadow.points:.0f} points"
+        )
+    yield f"{'Shadow':<{LABEL_WIDTH}}{shadow.version} ({shadow.role}) {said}"
 
 
 def _input_lines(receipt: StoredRecord) -> Iterator[str]:

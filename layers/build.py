@@ -60,6 +60,9 @@ FUNCTION_LAYERS: Mapping[str, tuple[str, ...]] = {
     "pusher": ("core", "runtime", "parquet"),
     "freshness": ("core", "runtime"),
     "archiver": ("core", "runtime"),
+    "comparer": ("core", "runtime"),
+    "served_set": ("core", "runtime"),
+    "skew": ("core", "runtime", "parquet"),
     "trainer": ("core", "runtime", "training"),
     "promoter": ("core", "runtime"),
 }

@@ -1,36 +1,37 @@
 """The conditions a model must meet before it may answer an application, each with its evidence.
 
-Comparing with the champion on the same holdout is not among them yet.
+Those that need no model are in ``model_build.data_gates``.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from credit_core.adapters.onnx_model import OnnxClassifier
+from credit_core.adapters.onnx_model import FLOAT32, INPUT_NAME, OUTPUT_NAME, OnnxClassifier
+from credit_core.domain.fairness import adverse_impact
 from credit_core.domain.feature_matrix import with_derived
-from credit_core.domain.model_manifest import Gate
+from credit_core.domain.model_manifest import Gate, Split
 from credit_core.domain.policy import outcome_of, probability
 from credit_core.domain.product import RiskDirection
 from credit_core.domain.reasons import efficiency_error, pairwise_shapley, perturbations
 from credit_core.errors import ModelOutputError, ModelUnavailableError
+from model_build.champion_gate import beats_champion
+from model_build.data_gates import gate, named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from credit_core.domain.model_manifest import Evaluation
+    from credit_core.domain.model_manifest import Evaluation, GoldenVector
     from credit_core.domain.product import CreditProduct
-    from model_build.training_set import LoanSet
-
-FEWEST_TRAINING_LOANS = 1_000
-FEWEST_TRAINING_DEFAULTS = 100
-FEWEST_TEST_DEFAULTS = 50
-"""With 50 defaults the standard error of an AUC of 0.7 is about 0.04 (Hanley and McNeil 1982)."""
+    from model_build.fitted import FittedCandidate
+    from model_build.loans import LoanSet, LoanSplit
+    from model_build.previous import PreviousModel
 
 LARGEST_PROBABILITY_DIFFERENCE = 1e-5
 CUTOFF_RESOLUTION = 1e-6
@@ -39,202 +40,357 @@ CUTOFF_RESOLUTION = 1e-6
 LARGEST_REASON_ERROR_LOG_ODDS = 1e-3
 SAMPLED_LOANS = 200
 
+SMALLEST_SPREAD_LOG_ODDS = 0.01
+LARGEST_SAME_SHARE = 0.99
+"""A model that answers nearly all loans alike, or moves by less than this, says nothing."""
+
+LEAST_GINI = 0.10
+"""Below it a ranking is of no use, whatever its interval: half a point of AUC per ten of Gini."""
+
 CALIBRATION_RATIO = 1.5
 """Defaults observed may be this many times those expected, or as many times fewer.
 
 Wide enough for 50 defaults (two standard errors are 28 %) and an economy that moves by a fifth;
 a model trained on resampled classes is off by far more.
 """
+CALIBRATION_SLOPES = (0.5, 2.0)
+"""Of the outcome's log-odds on the model's: below one it is too sure of itself, above too timid.
+
+Source: Cox, Biometrika 45 (1958); the limits are loose on purpose, for slopes of few defaults.
+"""
 
 LARGEST_DIRECTION_ERROR_LOG_ODDS = 1e-5
 DIRECTION_GRID = (0.0, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
-"""Quantiles of the training loans between which each directed feature is moved."""
+"""Quantiles of the fitted loans between which each directed feature is moved."""
 
 LARGEST_MODEL_BYTES = 20_000_000
 """A function loads the model on its cold start; this takes it a few hundred milliseconds."""
 
+LARGEST_GOLDEN_DIFFERENCE_LOG_ODDS = 1e-4
+"""What the scorer allows between the machine that trained and the one that serves."""
+
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A trained model and what it is judged on.
+    """A fitted model and what it is judged on.
 
-    ``expected`` is scikit-learn's probability of default for each test loan, shape (n,);
-    ``reference`` the reference applicant's model input, shape (G,). ``selection`` says by which
-    rule and figures this candidate was chosen.
+    ``reference`` is the reference applicant's model input, shape (G,). ``selection`` says by which
+    rule and figures this candidate was chosen; ``inputs`` are the names of the columns of its
+    matrix. ``training_set_sha256`` tells whether the champion learned from the same table.
     """
 
     product: CreditProduct
-    algorithm: str
-    pairwise: bool
+    candidate: FittedCandidate
     selection: str
-    onnx: bytes
     inputs: tuple[str, ...]
     reference: NDArray[np.float32]
-    train: LoanSet
-    test: LoanSet
-    expected: NDArray[np.float64]
+    golden: tuple[GoldenVector, ...]
+    split: LoanSplit
     evaluation: Evaluation
+    previous: PreviousModel | None
+    training_set_sha256: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """The model as it will be served, and its answers for the tested loans, shape (n, 2)."""
+
+    model: OnnxClassifier
+    answers: NDArray[np.float32]
+
+    @property
+    def probability_of_default(self) -> NDArray[np.float64]:
+        return self.answers[:, 1].astype(np.float64)
 
 
 def judge(contender: Contender) -> tuple[Gate, ...]:
-    """Return every gate with its evidence; a model that does not load gets no further."""
-    gates = [_enough_data(contender), _allowed_inputs(contender), _champion_class(contender)]
+    """Return every gate with its evidence.
+
+    Of a model that does not load, the gates that would run it are not reached; they did not pass.
+    """
+    gates = [_champion_class(contender)]
     try:
-        model = OnnxClassifier(contender.onnx, input_count=len(contender.inputs))
+        model = OnnxClassifier(contender.candidate.onnx, input_count=len(contender.inputs))
+        loaded = _Loaded(model, model.probabilities(contender.split.tested.matrix))
     except ModelUnavailableError as error:
-        return (*gates, Gate(name="interface", passed=False, evidence=str(error)))
-    gates.append(_interface(contender))
-    checks: dict[str, Callable[[Contender, OnnxClassifier], Gate]] = {
-        "parity": _parity,
-        "same_decisions": _same_decisions,
-        "better_than_chance": _better_than_chance,
-        "calibration": _calibration,
-        "directions": _directions,
-        "reasons": _reasons,
-    }
-    for name, check in checks.items():
+        broken = gate(
+            "interface",
+            str(error),
+            passed=False,
+            look_at="model_build.onnx_export, and the number of inputs it was given",
+        )
+        skipped = (
+            gate(name, "not reached: the model does not load", passed=False, look_at="interface")
+            for name in ON_LOADED
+        )
+        return (*gates, broken, *skipped)
+    gates.append(_interface(contender, loaded))
+    for name, check in ON_LOADED.items():
         try:
-            gates.append(check(contender, model))
+            gates.append(check(contender, loaded))
         except ModelOutputError as error:
-            gates.append(Gate(name=name, passed=False, evidence=str(error)))
+            gates.append(
+                gate(
+                    name,
+                    f"not measured: {error}",
+                    passed=False,
+                    look_at="which rows the model answers with no probability between 0 and 1",
+                )
+            )
     return tuple(gates)
 
 
-def _enough_data(contender: Contender) -> Gate:
-    train, test = contender.train, contender.test
-    return Gate(
-        name="enough_data",
-        passed=len(train) >= FEWEST_TRAINING_LOANS
-        and train.defaults >= FEWEST_TRAINING_DEFAULTS
-        and test.defaults >= FEWEST_TEST_DEFAULTS,
-        evidence=(
-            f"{len(train)} loans with {train.defaults} defaults to train on (at least "
-            f"{FEWEST_TRAINING_LOANS} and {FEWEST_TRAINING_DEFAULTS}), {len(test)} later ones with "
-            f"{test.defaults} to test with (at least {FEWEST_TEST_DEFAULTS} defaults)"
-        ),
-    )
-
-
-def _allowed_inputs(contender: Contender) -> Gate:
-    product = contender.product
-    prohibited = [unwanted.name for unwanted in product.prohibited]
-    found = [name for name in contender.inputs if name in prohibited]
-    defined = tuple(feature.name for feature in product.model_features)
-    names = ", ".join(prohibited) or "nothing"
-    return Gate(
-        name="allowed_inputs",
-        passed=not found and contender.inputs == defined,
-        evidence=(
-            f"prohibited: {names}; {', '.join(found) or 'none'} of them among the "
-            f"{len(contender.inputs)} inputs, which "
-            f"{'are' if contender.inputs == defined else 'are not'} the product's, in its order"
-        ),
-    )
-
-
 def _champion_class(contender: Contender) -> Gate:
-    limit = "at most pairwise interactions" if contender.pairwise else "interactions of any order"
-    return Gate(
-        name="champion_class",
-        passed=contender.pairwise,
-        evidence=f"{contender.algorithm} has {limit}; {contender.selection}",
-    )
-
-
-def _interface(contender: Contender) -> Gate:
-    size = len(contender.onnx)
-    return Gate(
-        name="interface",
-        passed=size <= LARGEST_MODEL_BYTES,
-        evidence=(
-            f"takes one float32 matrix of {len(contender.inputs)} columns, answers two "
-            f"probabilities; {size} bytes (at most {LARGEST_MODEL_BYTES})"
+    candidate = contender.candidate
+    limit = "at most pairwise interactions" if candidate.pairwise else "interactions of any order"
+    return gate(
+        "champion_class",
+        f"{candidate.name} has {limit}; {contender.selection}",
+        passed=candidate.pairwise,
+        look_at=(
+            "whether a candidate of at most pairwise interactions was among those trained: only "
+            "of such a model are the reasons exact"
         ),
     )
 
 
-def _parity(contender: Contender, model: OnnxClassifier) -> Gate:
-    answered = model.probabilities(contender.test.matrix)[:, 1].astype(np.float64)
-    difference = float(np.max(np.abs(answered - contender.expected)))
-    return Gate(
-        name="parity",
-        # Written so that a NaN fails.
-        passed=difference <= LARGEST_PROBABILITY_DIFFERENCE,
-        evidence=(
-            f"ONNX and scikit-learn differ by at most {difference:.1e} in probability over "
-            f"{len(contender.test)} loans (limit {LARGEST_PROBABILITY_DIFFERENCE:.0e})"
+def _interface(contender: Contender, loaded: _Loaded) -> Gate:
+    size, product = len(contender.candidate.onnx), contender.product
+    defined = tuple(feature.name for feature in product.model_features)
+    faults = []
+    if size > LARGEST_MODEL_BYTES:
+        faults.append(f"the file is {size - LARGEST_MODEL_BYTES} bytes too large")
+    if contender.inputs != defined:
+        faults.append("its inputs are not the product's, in its order")
+    answers = loaded.answers
+    if answers.shape != (len(contender.split.tested), 2) or answers.dtype != np.float32:
+        faults.append(f"it answers {answers.dtype} of shape {answers.shape}")
+    elif not np.allclose(answers.sum(axis=1), 1, atol=1e-5):
+        faults.append("its two probabilities do not sum to one")
+    return gate(
+        "interface",
+        f"takes {INPUT_NAME}, one {FLOAT32} matrix of {len(contender.inputs)} columns, answers "
+        f"{OUTPUT_NAME}, two {FLOAT32} a row; {size} bytes (at most {LARGEST_MODEL_BYTES})"
+        + "".join(f"; {fault}" for fault in faults),
+        passed=not faults,
+        look_at="the candidate's size (trees, leaves), its export, and the definition's inputs",
+    )
+
+
+def _parity(contender: Contender, loaded: _Loaded) -> Gate:
+    candidate = contender.candidate
+    apart = np.abs(
+        np.concatenate(
+            [
+                loaded.probability_of_default - candidate.served_probability,
+                _probed(contender, loaded) - candidate.probed_probability,
+            ]
+        )
+    )
+    # A NaN is larger than any limit.
+    apart = np.where(np.isnan(apart), np.inf, apart)
+    beyond = apart > LARGEST_PROBABILITY_DIFFERENCE
+    return gate(
+        "parity",
+        f"ONNX and the fitted model differ by at most {apart.max():.1e} in probability over "
+        f"{_rows(contender)} (limit {LARGEST_PROBABILITY_DIFFERENCE:.0e}), by more in "
+        f"{int(beyond.sum())}",
+        passed=not beyond.any(),
+        look_at=(
+            "split thresholds and inputs in float64: ONNX compares float32, so a threshold "
+            "rounded to the nearest can send a row the other way; round it down, and fit on the "
+            "same float32 matrix that is served"
         ),
     )
 
 
-def _same_decisions(contender: Contender, model: OnnxClassifier) -> Gate:
-    policy = contender.product.policy
+def _rows(contender: Contender) -> str:
+    probes = len(contender.candidate.probes)
+    moved = f" and {probes} rows moved onto split thresholds" if probes else ""
+    return f"{len(contender.split.tested)} loans{moved}"
+
+
+def _probed(contender: Contender, loaded: _Loaded) -> NDArray[np.float64]:
+    probes = contender.candidate.probes
+    if not len(probes):
+        return np.empty(0)
+    return loaded.model.probabilities(probes)[:, 1].astype(np.float64)
+
+
+def _same_decisions(contender: Contender, loaded: _Loaded) -> Gate:
+    policy, candidate = contender.product.policy, contender.candidate
+    expected = np.concatenate([candidate.served_probability, candidate.probed_probability])
     # The scorer's own way from the model's answer to an outcome.
-    served = [probability(float(value)) for value in model.log_odds(contender.test.matrix)]
+    rows = [it for it in (contender.split.tested.matrix, candidate.probes) if len(it)]
+    log_odds = loaded.model.log_odds(np.concatenate(rows))
+    served = [probability(float(value)) for value in log_odds]
     cutoffs = np.array([policy.approve_up_to, policy.decline_from])
-    distances = np.min(np.abs(contender.expected[:, np.newaxis] - cutoffs), axis=1)
+    distances = np.min(np.abs(expected[:, np.newaxis] - cutoffs), axis=1)
     differs = np.array(
         [
             outcome_of(policy, ours) is not outcome_of(policy, float(theirs))
-            for ours, theirs in zip(served, contender.expected, strict=True)
+            for ours, theirs in zip(served, expected, strict=True)
         ]
     )
     wrong = int((differs & (distances > CUTOFF_RESOLUTION)).sum())
-    return Gate(
-        name="same_decisions",
+    return gate(
+        "same_decisions",
+        f"ONNX and the fitted model decide {wrong} of {_rows(contender)} differently; "
+        f"{int((distances < 1e-3).sum())} lie within 0.001 of a cut-off, the nearest at "  # noqa: PLR2004 (a figure to show, not a limit)
+        f"{distances.min():.1e}; {int(differs.sum()) - wrong} left out as nearer than "
+        f"{CUTOFF_RESOLUTION:.0e}",
         passed=wrong == 0,
-        evidence=(
-            f"ONNX and scikit-learn decide {wrong} of {len(contender.test)} loans differently; "
-            f"{int((distances < 1e-3).sum())} lie within 0.001 of a cut-off, the nearest at "  # noqa: PLR2004 (a figure to show, not a limit)
-            f"{distances.min():.1e}; {int(differs.sum()) - wrong} left out as nearer than "
-            f"{CUTOFF_RESOLUTION:.0e}"
+        look_at="parity: which rows differ, and how far they lie from the cut-offs",
+    )
+
+
+def _not_constant(contender: Contender, loaded: _Loaded) -> Gate:
+    log_odds = loaded.model.log_odds(contender.split.tested.matrix)
+    spread = float(np.ptp(log_odds))
+    _, counts = np.unique(log_odds, return_counts=True)
+    same = float(counts.max() / len(log_odds))
+    return gate(
+        "not_constant",
+        f"answers span {spread:.2g} log-odds (at least {SMALLEST_SPREAD_LOG_ODDS}), the most "
+        f"frequent is given to {same:.1%} of the loans (at most {LARGEST_SAME_SHARE:.0%})",
+        passed=spread >= SMALLEST_SPREAD_LOG_ODDS and same <= LARGEST_SAME_SHARE,
+        look_at=(
+            "informative_inputs and labels: a model that finds nothing to learn from answers "
+            "everybody with the average"
         ),
     )
 
 
-def _better_than_chance(contender: Contender, _model: OnnxClassifier) -> Gate:
+def _not_inverted(contender: Contender, _loaded: _Loaded) -> Gate:
     auc = contender.evaluation.auc
-    return Gate(
-        name="better_than_chance",
-        passed=auc.low > 0.5,  # noqa: PLR2004 (the AUC of a coin)
-        evidence=(
-            f"out-of-time AUC {auc.value:.3f}, 95 % interval {auc.low:.3f} to {auc.high:.3f}; "
-            "its lower end must be above 0.5"
+    inverted = auc.high < 0.5  # noqa: PLR2004 (the AUC of a coin)
+    return gate(
+        "not_inverted",
+        f"AUC {auc.value:.3f}, 95 % interval {auc.low:.3f} to {auc.high:.3f}; an interval wholly "
+        "below 0.5 ranks the wrong way round" + ("; the labels look inverted" if inverted else ""),
+        passed=not inverted,
+        look_at=(
+            f"the column {contender.product.label.name} of the loans that were fitted: 1 must mean "
+            "default and 0 repaid, in every period alike"
         ),
     )
 
 
-def _calibration(contender: Contender, model: OnnxClassifier) -> Gate:
-    answered = model.probabilities(contender.test.matrix)[:, 1].astype(np.float64)
-    expected, observed = float(answered.sum()), contender.test.defaults
-    ratio = observed / expected
-    base_rate = contender.train.defaults / len(contender.train)
-    constant = float(np.mean((base_rate - contender.test.defaulted) ** 2))
-    return Gate(
-        name="calibration",
-        passed=1 / CALIBRATION_RATIO <= ratio <= CALIBRATION_RATIO,
-        evidence=(
-            f"{observed} defaults observed, {expected:.1f} expected, ratio {ratio:.2f} (from "
-            f"{1 / CALIBRATION_RATIO:.2f} to {CALIBRATION_RATIO:.2f}); Brier score "
-            f"{contender.evaluation.brier.value:.5f}, that of the training rate {constant:.5f}"
+def _quality_floor(contender: Contender, _loaded: _Loaded) -> Gate:
+    evaluation = contender.evaluation
+    gini, auc = evaluation.gini, evaluation.auc
+    short = LEAST_GINI - gini.value
+    chance = auc.low <= 0.5  # noqa: PLR2004 (the AUC of a coin)
+    measured = "out-of-time" if evaluation.split is Split.OUT_OF_TIME else "cross-validated"
+    return gate(
+        "quality_floor",
+        f"{measured} Gini {gini.value:.3f} (at least {LEAST_GINI:.2f}), 95 % interval "
+        f"{gini.low:.3f} to {gini.high:.3f}, whose lower end must be above 0"
+        + (f"; {short:.3f} too low" if short > 0 else "")
+        + ("; not surely better than chance" if chance else ""),
+        passed=short <= 0 and not chance,
+        look_at=(
+            "the inputs' own ranking in the model report, the candidates side by side, and whether "
+            "the tested period differs from the one trained on (stability)"
         ),
     )
 
 
-def _directions(contender: Contender, model: OnnxClassifier) -> Gate:
+def _calibration(contender: Contender, _loaded: _Loaded) -> Gate:
+    """Compare expected with observed defaults; ``parity`` ties these answers to the artifact's."""
+    tested, answers = contender.split.tested, contender.candidate.tested_probability
+    expected, observed = float(answers.sum()), tested.defaults
+    ratio = observed / expected if expected else math.inf
+    slope, error = calibration_slope(tested.defaulted, answers)
+    low, high = slope - 1.96 * error, slope + 1.96 * error
+    fitted = contender.split.fitted
+    constant = float(np.mean((fitted.defaults / len(fitted) - tested.defaulted) ** 2))
+    faults = []
+    if not 1 / CALIBRATION_RATIO <= ratio <= CALIBRATION_RATIO:
+        faults.append(f"risk is {'under' if ratio > 1 else 'over'}estimated")
+    if high < CALIBRATION_SLOPES[0]:
+        faults.append("the model is too sure of itself")
+    if low > CALIBRATION_SLOPES[1]:
+        faults.append("the model is too timid")
+    evaluation = contender.evaluation
+    return gate(
+        "calibration",
+        f"{observed} defaults observed, {expected:.1f} expected, ratio {ratio:.2f} (from "
+        f"{1 / CALIBRATION_RATIO:.2f} to {CALIBRATION_RATIO:.2f}); slope {slope:.2f}, 95 % "
+        f"interval {low:.2f} to {high:.2f} (must reach into {CALIBRATION_SLOPES[0]} to "
+        f"{CALIBRATION_SLOPES[1]}); expected calibration error "
+        f"{evaluation.calibration_error.value:.4f}; Brier score {evaluation.brier.value:.5f}, that "
+        f"of the training rate {constant:.5f}" + "".join(f"; {fault}" for fault in faults),
+        passed=not faults,
+        look_at=(
+            "the calibration curve in the model report, whether classes were resampled or "
+            "weighted, and whether the default rate changed between the periods"
+        ),
+    )
+
+
+def calibration_slope(
+    defaulted: NDArray[np.int64], probability_of_default: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Return slope and standard error of the outcome's log-odds on those of the model.
+
+    Args:
+        defaulted: 1 for a default, else 0, shape (n,).
+        probability_of_default: Shape (n,).
+
+    Returns:
+        1 for a model that is neither too sure nor too timid. Where all answers are equal there is
+        no slope: 1, with an error without end.
+
+    Source: Cox, Biometrika 45 (1958).
+    """
+    sure = np.clip(probability_of_default, 1e-12, 1 - 1e-12)
+    log_odds = np.log(sure / (1 - sure))
+    centred = log_odds - log_odds.mean()
+    if not np.ptp(log_odds):
+        return 1.0, math.inf
+    design = np.column_stack([np.ones(len(centred)), centred])
+    beta = np.array([log_odds.mean(), 1.0])
+    for _ in range(25):
+        answer = 1 / (1 + np.exp(-np.clip(design @ beta, -30, 30)))
+        information = (design * (answer * (1 - answer))[:, np.newaxis]).T @ design
+        information += 1e-9 * np.eye(2)
+        step = np.linalg.solve(information, design.T @ (defaulted - answer))
+        # A long step from afar overshoots.
+        beta += np.clip(step, -2, 2)
+        if np.abs(step).max() < 1e-9:  # noqa: PLR2004 (converged)
+            break
+    return float(beta[1]), float(math.sqrt(np.linalg.inv(information)[1, 1]))
+
+
+def _beats_champion(contender: Contender, _loaded: _Loaded) -> Gate:
+    return beats_champion(
+        contender.product,
+        contender.candidate,
+        contender.split,
+        contender.evaluation,
+        contender.previous,
+        training_set_sha256=contender.training_set_sha256,
+        seed=contender.seed,
+    )
+
+
+def _directions(contender: Contender, loaded: _Loaded) -> Gate:
     """Move each directed feature, and with it what is derived from it, as an applicant would.
 
     A ratio can undo what its numerator does: a model may take a higher income for a higher risk
     although its coefficient for income says otherwise.
     """
-    product, rows = contender.product, _sample(contender.test)
+    product, rows = contender.product, _sample(contender.split.tested)
     base_count = len(product.base_features)
-    worst, culprit, checked = 0.0, "none", 0
+    wrong: dict[str, float] = {}
+    checked = 0
     for position, feature in enumerate(product.model_features):
         if feature.risk is None:
             continue
         checked += 1
-        column = contender.train.matrix[:, position]
+        column = contender.split.fitted.matrix[:, position]
         known = column[~np.isnan(column)]
         if not known.size:
             continue
@@ -243,22 +399,27 @@ def _directions(contender: Contender, model: OnnxClassifier) -> Gate:
         moved[:, position] = np.tile(grid, len(rows))
         if position < base_count:
             moved = with_derived(product, moved[:, :base_count]).astype(np.float32)
-        steps = np.diff(model.log_odds(moved).reshape(len(rows), len(grid)), axis=1)
+        steps = np.diff(loaded.model.log_odds(moved).reshape(len(rows), len(grid)), axis=1)
         against = -steps if feature.risk is RiskDirection.INCREASING else steps
-        if against.max() > worst:
-            worst, culprit = float(against.max()), feature.name
-    return Gate(
-        name="directions",
-        passed=worst <= LARGEST_DIRECTION_ERROR_LOG_ODDS,
-        evidence=(
-            f"{checked} features with a declared direction of risk, each moved across its range "
-            f"for {len(rows)} loans, derived features following; largest step the wrong way "
-            f"{worst:.1e} log-odds ({culprit})"
+        if against.max() > 0:
+            wrong[feature.name] = float(against.max())
+    worst = max(wrong, key=wrong.__getitem__, default="none")
+    beyond = [name for name, size in wrong.items() if size > LARGEST_DIRECTION_ERROR_LOG_ODDS]
+    return gate(
+        "directions",
+        f"{checked} features with a declared direction of risk, each moved across its range "
+        f"for {len(rows)} loans, derived features following; largest step the wrong way "
+        f"{wrong.get(worst, 0.0):.1e} log-odds ({worst}; limit "
+        f"{LARGEST_DIRECTION_ERROR_LOG_ODDS:.0e})",
+        passed=not beyond,
+        look_at=(
+            f"the shape plots of {named(beyond)} and of what is derived from them: declare risk "
+            "for the derived features too, or take the direction back if it is not so"
         ),
     )
 
 
-def _reasons(contender: Contender, model: OnnxClassifier) -> Gate:
+def _reasons(contender: Contender, loaded: _Loaded) -> Gate:
     """Compare the contributions with Shapley values found another way.
 
     Along any order of the features a pair's interaction falls to the later one, along the
@@ -267,7 +428,8 @@ def _reasons(contender: Contender, model: OnnxClassifier) -> Gate:
 
     Source: Mitchell et al., JMLR 23 (2022), antithetic permutation sampling.
     """
-    rows, reference = _sample(contender.test), contender.reference
+    model, reference = loaded.model, contender.reference
+    rows = _sample(contender.split.tested)
     random = np.random.default_rng(0)
     unexplained, difference = 0.0, 0.0
     for row in rows:
@@ -279,15 +441,93 @@ def _reasons(contender: Contender, model: OnnxClassifier) -> Gate:
         contributions = pairwise_shapley(log_odds)
         unexplained = max(unexplained, efficiency_error(log_odds, contributions))
         difference = max(difference, float(np.max(np.abs(contributions - walked))))
-    return Gate(
-        name="reasons",
+    return gate(
+        "reasons",
+        f"contributions of {len(rows)} loans miss f(x) - f(r) by at most {unexplained:.1e} "
+        f"log-odds and Shapley values by permutation by at most {difference:.1e} (limit "
+        f"{LARGEST_REASON_ERROR_LOG_ODDS:.0e})",
         passed=max(unexplained, difference) <= LARGEST_REASON_ERROR_LOG_ODDS,
-        evidence=(
-            f"contributions of {len(rows)} loans miss f(x) - f(r) by at most {unexplained:.1e} "
-            f"log-odds and Shapley values by permutation by at most {difference:.1e} (limit "
-            f"{LARGEST_REASON_ERROR_LOG_ODDS:.0e})"
+        look_at=(
+            "interactions of three or more features: the model is not what it says; or answers so "
+            "near to 0 or 1 that float32 cannot tell them apart"
         ),
     )
+
+
+def _adverse_impact(contender: Contender, _loaded: _Loaded) -> Gate:
+    product, tested = contender.product, contender.split.tested
+    cutoff = product.policy.approve_up_to
+    said, failed = [], []
+    for monitored in product.monitored_groups:
+        stated = tested.groups.get(monitored.name)
+        if stated is None:
+            continue
+        found = adverse_impact(
+            monitored,
+            stated,
+            tested.defaulted,
+            contender.candidate.tested_probability,
+            cutoff=cutoff,
+            seed=contender.seed,
+        )
+        worst = found.worst
+        if worst is None or worst.ratio is None:
+            said.append(f"{monitored.name}: too few applicants, or none approved, to compare")
+            continue
+        limit = f"at least {found.least_ratio:g}" if found.least_ratio else "reported only"
+        ratio = worst.ratio
+        said.append(
+            f"{monitored.name}: {worst.group} are approved {ratio.value:.2f} times as often as "
+            f"{found.reference}, 95 % interval {ratio.low:.2f} to {ratio.high:.2f} ({limit})"
+        )
+        failed += [f"{monitored.name} {group.group}" for group in found.too_low]
+    if not product.monitored_groups:
+        said.append("the definition names no group to monitor")
+    elif not said:
+        said.append("the data states no monitored group")
+    return gate(
+        "adverse_impact",
+        f"at the approve cut-off {cutoff:.2%}: " + "; ".join(said),
+        passed=not failed,
+        look_at=(
+            f"the fairness section of the model report for {named(failed)}: which inputs differ "
+            "most between the groups, whether a model without them does as well, and whether "
+            "defaults are expected rightly in each group"
+        ),
+    )
+
+
+def _golden_vectors(contender: Contender, _loaded: _Loaded) -> Gate:
+    """Ask a session of its own, one applicant at a time, as the scorer does when it loads."""
+    model = OnnxClassifier(contender.candidate.onnx, input_count=len(contender.inputs))
+    apart = [
+        abs(float(model.log_odds(np.array([vector.model_input], np.float32))[0]) - vector.log_odds)
+        for vector in contender.golden
+    ]
+    worst = max(apart, default=math.inf)
+    return gate(
+        "golden_vectors",
+        f"{len(apart)} made-up applicants answered again, one at a time: off by at most "
+        f"{worst:.1e} log-odds (limit {LARGEST_GOLDEN_DIFFERENCE_LOG_ODDS:.0e})",
+        passed=worst <= LARGEST_GOLDEN_DIFFERENCE_LOG_ODDS,
+        look_at="operators whose answer depends on the batch, and the version of onnxruntime",
+    )
+
+
+ON_LOADED: dict[str, Callable[[Contender, _Loaded], Gate]] = {
+    "parity": _parity,
+    "same_decisions": _same_decisions,
+    "not_constant": _not_constant,
+    "not_inverted": _not_inverted,
+    "quality_floor": _quality_floor,
+    "calibration": _calibration,
+    "beats_champion": _beats_champion,
+    "directions": _directions,
+    "reasons": _reasons,
+    "adverse_impact": _adverse_impact,
+    "golden_vectors": _golden_vectors,
+}
+"""What is asked of a model that loads, by name, in order."""
 
 
 def _along(

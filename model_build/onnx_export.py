@@ -1,60 +1,132 @@
-"""Exports a fitted pipeline to ONNX: one float32 matrix in, two float32 probabilities out."""
+"""Writes models as ONNX: one float32 matrix in, the probabilities of good and bad out.
+
+Trees are written on the features themselves: a scorecard's bins are trees of one feature each, and
+a category is asked for by its code. So nothing is encoded when a model is served, and every
+candidate but a network is one operator and a softmax.
+"""
 
 from __future__ import annotations
 
-import copy
-import warnings
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from skl2onnx import convert_sklearn, update_registered_converter
-from skl2onnx.common.data_types import FloatTensorType
-from skl2onnx.helpers.onnx_helper import select_model_inputs_outputs
-from skl2onnx.operator_converters.scaler_op import convert_sklearn_min_max_scaler
-from skl2onnx.shape_calculators.scaler import calculate_sklearn_scaler_output_shapes
-from sklearn.ensemble import HistGradientBoostingClassifier
+from onnx import TensorProto, checker, helper, numpy_helper
 
 from credit_core.adapters.onnx_model import INPUT_NAME, OUTPUT_NAME
-from model_build.candidates import WinsorizingScaler
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
-    from sklearn.pipeline import Pipeline
+    from onnx import NodeProto
 
-TARGET_OPSET = {"": 21, "ai.onnx.ml": 3}
-"""Fixed, so that a newer converter writes the same operators."""
+    from model_build.learning import Calibration
 
-# It differs from its base only in how its range is found.
-update_registered_converter(
-    WinsorizingScaler,
-    "WinsorizingScaler",
-    calculate_sklearn_scaler_output_shapes,
-    convert_sklearn_min_max_scaler,
-)
+OPSETS = (helper.make_opsetid("", 21), helper.make_opsetid("ai.onnx.ml", 3))
+IR_VERSION = 10
+"""Fixed, so that a newer library writes the same operators."""
+
+AT_MOST = "BRANCH_LEQ"
+BELOW = "BRANCH_LT"
+EQUAL = "BRANCH_EQ"
+LEAF = "LEAF"
 
 
-def to_onnx(pipeline: Pipeline, *, input_count: int) -> bytes:
-    """Return the pipeline as ONNX; the same pipeline gives the same bytes.
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node of a tree.
+
+    A branch asks whether an input compares with ``threshold`` as ``mode`` says, and goes on at
+    ``if_true`` or ``if_false``, places within the tree. What is unknown is NaN and goes on at
+    ``if_true`` where ``unknown_is_true``. A leaf adds ``value``.
+    """
+
+    mode: str
+    value: float = 0.0
+    position: int = 0
+    threshold: float = 0.0
+    if_true: int = 0
+    if_false: int = 0
+    unknown_is_true: bool = False
+
+
+type Tree = Sequence[Node]
+
+
+def trees_to_onnx(
+    base: float, trees: Sequence[Tree], calibration: Calibration, *, input_count: int
+) -> bytes:
+    """Return as ONNX the model whose score is ``base`` and a leaf of each tree.
 
     Args:
-        pipeline: Fitted, as ``model_build.candidates`` makes it; takes a float32 matrix of shape
-            (n, input_count).
+        base: Score without trees.
+        trees: Nodes of each tree, the root first. Thresholds must be float32 numbers.
+        calibration: From score to log-odds.
         input_count: Number of model features G.
     """
-    with warnings.catch_warnings():
-        # The converter writes Python's False where protobuf wants the number 0.
-        warnings.filterwarnings("ignore", message=".*bool", category=DeprecationWarning)
-        model = convert_sklearn(
-            _with_float32_thresholds(pipeline),
-            # Without a name the converter invents a random one.
-            name="credit_model",
-            initial_types=[(INPUT_NAME, FloatTensorType([None, input_count]))],
-            options={"zipmap": False},
-            target_opset=TARGET_OPSET,
-        )
-    # The predicted label is of no use: a policy decides, not a cut-off of one half.
-    selected = select_model_inputs_outputs(model, OUTPUT_NAME)
-    body: bytes = selected.SerializeToString(deterministic=True)
+    # An ensemble needs a tree, be it one that adds nothing.
+    trees = trees or [[Node(LEAF)]]
+    nodes = [
+        (number, place, node)
+        for number, tree in enumerate(trees)
+        for place, node in enumerate(tree)
+    ]
+    leaves = [(number, place, node.value) for number, place, node in nodes if node.mode == LEAF]
+    ensemble = helper.make_node(
+        "TreeEnsembleRegressor",
+        [INPUT_NAME],
+        ["log_odds"],
+        domain="ai.onnx.ml",
+        n_targets=1,
+        base_values=[calibration.slope * base + calibration.intercept],
+        nodes_treeids=[number for number, _, _ in nodes],
+        nodes_nodeids=[place for _, place, _ in nodes],
+        nodes_modes=[node.mode for _, _, node in nodes],
+        nodes_featureids=[node.position for _, _, node in nodes],
+        nodes_values=[node.threshold for _, _, node in nodes],
+        nodes_truenodeids=[node.if_true for _, _, node in nodes],
+        nodes_falsenodeids=[node.if_false for _, _, node in nodes],
+        nodes_missing_value_tracks_true=[int(node.unknown_is_true) for _, _, node in nodes],
+        target_treeids=[number for number, _, _ in leaves],
+        target_nodeids=[place for _, place, _ in leaves],
+        target_ids=[0] * len(leaves),
+        target_weights=[calibration.slope * value for _, _, value in leaves],
+    )
+    return with_probabilities([ensemble], {}, input_count=input_count)
+
+
+def with_probabilities(
+    nodes: Sequence[NodeProto],
+    constants: dict[str, NDArray[np.float32]],
+    *,
+    input_count: int,
+) -> bytes:
+    """Return the ONNX model of nodes that leave ``log_odds``, float32 of shape (n, 1).
+
+    A softmax of minus and plus half the log-odds keeps the precision of both probabilities; the
+    sigmoid of ONNX Runtime loses it where one is small.
+    """
+    halves = np.array([[-0.5, 0.5]], dtype=np.float32)
+    graph = helper.make_graph(
+        [
+            *nodes,
+            helper.make_node("Mul", ["log_odds", "halves"], ["logits"]),
+            helper.make_node("Softmax", ["logits"], [OUTPUT_NAME], axis=1),
+        ],
+        "credit_model",
+        [helper.make_tensor_value_info(INPUT_NAME, TensorProto.FLOAT, [None, input_count])],
+        [helper.make_tensor_value_info(OUTPUT_NAME, TensorProto.FLOAT, [None, 2])],
+        [
+            numpy_helper.from_array(value, name)
+            for name, value in {**constants, "halves": halves}.items()
+        ],
+    )
+    model = helper.make_model(
+        graph, opset_imports=OPSETS, ir_version=IR_VERSION, producer_name="model_build"
+    )
+    checker.check_model(model)
+    body: bytes = model.SerializeToString(deterministic=True)
     return body
 
 
@@ -62,20 +134,9 @@ def round_down_to_float32(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the largest float32 that is not above each value, as float64, shape as given.
 
     A float32 x is at or below a threshold exactly when it is at or below this. Rounding to the
-    nearest, as the converter does, can lift a threshold onto the next value and send it the
-    other way (onnx/sklearn-onnx issue 1192).
+    nearest can lift a threshold onto the next value and send it the other way
+    (onnx/sklearn-onnx issue 1192).
     """
     nearest = values.astype(np.float32)
     below = np.nextafter(nearest, np.float32(-np.inf))
     return np.where(nearest > values, below, nearest).astype(np.float64)
-
-
-def _with_float32_thresholds(pipeline: Pipeline) -> Pipeline:
-    """Return a copy that answers the same for every float32 input, with float32 thresholds."""
-    duplicate = copy.deepcopy(pipeline)
-    for calibrated in duplicate["classify"].calibrated_classifiers_:
-        if isinstance(calibrated.estimator, HistGradientBoostingClassifier):
-            for (predictor,) in calibrated.estimator._predictors:  # noqa: SLF001 (no public way)
-                nodes = predictor.nodes
-                nodes["num_threshold"] = round_down_to_float32(nodes["num_threshold"])
-    return duplicate

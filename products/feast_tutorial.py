@@ -198,7 +198,8 @@ REQUEST_FEATURES = (
     ),
 )
 
-# The table has one event of each zipcode, of 2017, and the tutorial's ttl is ten years.
+# The table has one event of each zipcode, of 2017, and the tutorial's ttl is ten years. Its
+# location_type is PRIMARY everywhere: it tells no two areas apart, so it is no input.
 ZIPCODE_FEATURES = FeatureView(
     name="zipcode_features",
     description="Tax statistics of a postal area",
@@ -208,13 +209,6 @@ ZIPCODE_FEATURES = FeatureView(
     when_stale=REFER,
     features=(
         _category("state", "State", REGION, (*STATES, ELSEWHERE), unknown=ELSEWHERE),
-        _category(
-            "location_type",
-            "Kind of postal area; the table knows but one",
-            REGION,
-            ("PRIMARY", ELSEWHERE),
-            unknown=ELSEWHERE,
-        ),
         _count("tax_returns_filed", "Tax returns a year", REGION, maximum=10_000_000),
         _count("population", "Inhabitants", REGION, maximum=10_000_000),
         _dollars("total_wages", "Wages a year, all together", REGION, maximum=10**12),

@@ -11,17 +11,22 @@ import numpy as np
 
 from credit_core.adapters.stopwatch import Stopwatch
 from credit_core.domain.model_manifest import (
+    CandidateRecord,
+    Distribution,
     Estimate,
     Evaluation,
     Gate,
+    GoldenVector,
     ModelManifest,
+    ModelReference,
     RolloutPointer,
+    Split,
     categories_of,
 )
 from credit_core.domain.online_store import entity_key, feature_row
 from credit_core.domain.product import DType, Feature, load_product
 from credit_core.errors import ModelUnavailableError, StoreUnavailableError
-from credit_core.ports import Readout, StoredFeatures
+from credit_core.ports import Lineup, Readout, StoredFeatures
 from credit_core.use_cases.score import ScoreApplication
 
 if TYPE_CHECKING:
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from credit_core.domain.model_manifest import Challenger
     from credit_core.domain.product import CreditProduct, FeatureView
     from credit_core.domain.receipt import Receipt
     from credit_core.ports import LoadedModel, Timer
@@ -125,16 +131,26 @@ def an_estimate(value: float = 0.7) -> Estimate:
 
 
 def an_evaluation() -> Evaluation:
-    """Return an evaluation as the trainer would measure one."""
+    """Return an evaluation."""
     return Evaluation(
+        split=Split.OUT_OF_TIME,
         loans=2_500,
         defaults=130,
-        auc=an_estimate(0.68),
-        ks=an_estimate(0.27),
+        auc=an_estimate(),
+        gini=an_estimate(0.4),
+        ks=an_estimate(0.3),
         brier=an_estimate(0.05),
-        first_event="2026-10-28T00:00:00.000000Z",
-        last_event="2026-11-19T00:00:00.000000Z",
+        log_loss=an_estimate(0.2),
+        calibration_error=an_estimate(0.05),
+        stability=an_estimate(0.05),
+        first_event="2016-02-20T00:00:00.000000Z",
+        last_event="2016-03-31T00:00:00.000000Z",
     )
+
+
+def a_baseline() -> Distribution:
+    """Return a distribution of training loans."""
+    return Distribution(edges=(0.05,), shares=(0.5, 0.5, 0.0))
 
 
 def a_manifest(
@@ -144,6 +160,8 @@ def a_manifest(
     onnx_bytes: int = 1,
     gates: tuple[Gate, ...] = (Gate(name="parity", passed=True, evidence="0 of 100 differ"),),
     reference: tuple[float | None, ...] | None = None,
+    golden: tuple[GoldenVector, ...] = (),
+    pairwise: bool = True,
     product: CreditProduct = PRODUCT,
 ) -> ModelManifest:
     """Return a manifest that fits the product."""
@@ -154,24 +172,50 @@ def a_manifest(
         onnx_sha256=onnx_sha256,
         onnx_bytes=onnx_bytes,
         algorithm="pairwise",
-        pairwise=True,
+        pairwise=pairwise,
+        parameters={"learning_rate": 0.03},
         inputs=tuple(feature.name for feature in product.model_features),
         categories=categories_of(product),
         reference=reference or (0.0,) * len(product.model_features),
+        golden=golden,
         evaluation=an_evaluation(),
-        candidates={"pairwise": an_evaluation()},
+        candidates={
+            "pairwise": CandidateRecord(
+                pairwise=pairwise,
+                parameters={"learning_rate": 0.03},
+                cross_validated_log_loss=0.2,
+                evaluation=an_evaluation(),
+            )
+        },
+        selection="the only one",
         gates=gates,
+        baseline={feature.name: a_baseline() for feature in product.model_features},
+        baseline_probability=a_baseline(),
         training_set={"rows": 7_500},
         libraries={"scikit-learn": "1.9.1"},
+        code_sha256="2" * 64,
     )
 
 
-def a_pointer(*, champion: str = "v1", revision: int = 1, sha256: str = "0" * 64) -> RolloutPointer:
+def a_reference(version: str = "v1", sha256: str = "0" * 64) -> ModelReference:
+    """Return a reference to a registered model."""
+    return ModelReference(version=version, manifest_sha256=sha256)
+
+
+def a_pointer(
+    *,
+    champion: str = "v1",
+    revision: int = 1,
+    sha256: str = "0" * 64,
+    challenger: Challenger | None = None,
+    previous: str | None = None,
+) -> RolloutPointer:
     """Return a rollout pointer."""
     return RolloutPointer(
         product=PRODUCT.name,
-        champion=champion,
-        manifest_sha256=sha256,
+        champion=a_reference(champion, sha256),
+        challenger=challenger,
+        previous_champion=a_reference(previous) if previous else None,
         revision=revision,
         moved_at=NOW,
         moved_by="test",
@@ -205,21 +249,27 @@ def a_model(product: CreditProduct = PRODUCT, **weights: float) -> LinearModel:
     return LinearModel(np.array([weights.get(name, 0.0) for name in names]))
 
 
-class FixedChampion:
-    """A champion source that has one model, or none."""
+class FixedModels:
+    """A model source that has one champion, or none, and perhaps a challenger."""
 
-    def __init__(self, model: LoadedModel | None) -> None:
-        self._model = model
+    def __init__(
+        self,
+        champion: LoadedModel | None,
+        challenger: LoadedModel | None = None,
+        *,
+        share: float = 0.0,
+    ) -> None:
+        self._lineup = Lineup(champion, challenger, share) if champion else None
 
     def pointer_is_old(self) -> bool:
         """Never."""
         return False
 
-    def model(self, pointer: RolloutPointer | None) -> LoadedModel:  # noqa: ARG002 (the port's)
-        """Return the model or raise, as the real one does."""
-        if self._model is None:
+    def lineup(self, pointer: RolloutPointer | None) -> Lineup:  # noqa: ARG002 (the port's)
+        """Return the models or raise, as the real one does."""
+        if self._lineup is None:
             raise ModelUnavailableError("no champion has been promoted yet")
-        return self._model
+        return self._lineup
 
 
 class FakeDecisionStore:
@@ -307,11 +357,11 @@ def a_scorer(
     model: LoadedModel | None = None,
     product: CreditProduct = PRODUCT,
     with_model: bool = True,
+    challenger: LoadedModel | None = None,
+    share: float = 0.0,
 ) -> AScorer:
     """Return a scorer with fresh rows and a model that approves, unless told otherwise."""
     store = FakeDecisionStore(fresh_rows(product) if rows is None else rows)
     chosen = (model or a_model(product)) if with_model else None
-    return AScorer(
-        store,
-        ScoreApplication(product, secret=SECRET, store=store, champions=FixedChampion(chosen)),
-    )
+    models = FixedModels(chosen, challenger, share=share)
+    return AScorer(store, ScoreApplication(product, secret=SECRET, store=store, models=models))

@@ -1,4 +1,4 @@
-"""Tables as the CDK app makes them, on moto or on a local cloud."""
+"""Tables and the signing key as the CDK app makes them, on moto or on a local cloud."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_kms import KMSClient
 
 TABLE_KEYS = {
     "online-store": ("entity_key",),
@@ -26,3 +27,8 @@ def create_table(dynamodb: DynamoDBClient, kind: str, *, name: str | None = None
         AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
         BillingMode="PAY_PER_REQUEST",
     )
+
+
+def create_signing_key(kms: KMSClient) -> str:
+    """Create a key of the kind that signs models; return its ARN."""
+    return kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]

@@ -19,7 +19,7 @@ from tests.builders import (
     PRODUCT,
     SECRET,
     FakeDecisionStore,
-    FixedChampion,
+    FixedModels,
     a_body,
     a_manifest,
     a_timer,
@@ -106,20 +106,33 @@ def some_rows(chance: random.Random, product: CreditProduct) -> dict[str, Stored
 
 
 def some_receipts(
-    count: int, *, champion: LoadedModel | None, product: CreditProduct = PRODUCT, seed: int = 0
+    count: int,
+    *,
+    champion: LoadedModel | None,
+    challenger: LoadedModel | None = None,
+    product: CreditProduct = PRODUCT,
+    seed: int = 0,
 ) -> list[Receipt]:
-    """Return receipts of varied decisions, superseded ones too."""
+    """Return receipts of varied decisions, superseded ones too.
+
+    Where there is a challenger, it answers every second one of them, and is in shadow for others.
+    """
     chance = random.Random(seed)  # noqa: S311 (variety, no secret)
     receipts: list[Receipt] = []
     store = FakeDecisionStore({})
-    usual, without = (
-        ScoreApplication(product, secret=SECRET, store=store, champions=FixedChampion(model))
-        for model in (champion, None)
+    shadow, live, without = (
+        ScoreApplication(product, secret=SECRET, store=store, models=models)
+        for models in (
+            FixedModels(champion, challenger),
+            FixedModels(champion, challenger, share=1.0),
+            FixedModels(None),
+        )
     )
     number = 0
     while len(receipts) < count:
         number += 1
         store.rows = some_rows(chance, product)
+        usual = live if number % 2 else shadow
         # Now and then the model is not there, and the same is sent again when it is.
         scorers = (without, usual) if chance.randrange(12) == 0 else (usual,)
         body = a_body(

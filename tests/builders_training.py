@@ -9,19 +9,36 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from credit_core.adapters.onnx_model import OnnxClassifier
 from credit_core.domain.point_in_time import training_set_columns, view_event_column
 from credit_core.domain.product import DType
+from model_build import scorecard
+from model_build.baselines import golden_vectors, reference_applicant
+from model_build.candidates import Candidate
+from model_build.evaluation import evaluate
+from model_build.fit import fit
+from model_build.gates import Contender
+from model_build.split import split_loans
 from model_build.training_set import read_training_set
 from tests.builders import PRODUCT
 
 if TYPE_CHECKING:
     from credit_core.domain.product import CreditProduct, Feature
-    from model_build.training_set import LoanSet
+    from model_build.fitted import FittedCandidate
+    from model_build.loans import LoanSet, LoanSplit, TrainingSet
 
 type Row = dict[str, str]
 
 FIRST_DAY = datetime(2026, 8, 1)  # noqa: DTZ001 (the lake's timestamps are UTC without a zone)
 VIEW_AGE = timedelta(days=2)
+
+QUICK = Candidate(
+    "scorecard",
+    pairwise=True,
+    searched=scorecard.SEARCHED[:1],
+    learn=scorecard.learn_scorecard,
+)
+"""The simplest candidate, without a search."""
 
 
 def some_rows(count: int = 2_400, *, seed: int = 0, product: CreditProduct = PRODUCT) -> list[Row]:
@@ -59,7 +76,49 @@ def as_csv(rows: list[Row], *, product: CreditProduct = PRODUCT) -> bytes:
 def some_loans(count: int = 2_400, *, seed: int = 0, product: CreditProduct = PRODUCT) -> LoanSet:
     """Return ``some_rows`` as the trainer reads them."""
     rows = some_rows(count, seed=seed, product=product)
-    return read_training_set(product, as_csv(rows, product=product)).loans
+    return a_training_set(rows, product=product).loans
+
+
+def a_training_set(rows: list[Row], *, product: CreditProduct = PRODUCT) -> TrainingSet:
+    """Return rows as the trainer reads them."""
+    return read_training_set(product, as_csv(rows, product=product))
+
+
+def a_split(loans: LoanSet, *, product: CreditProduct = PRODUCT) -> LoanSplit:
+    """Return loans as the trainer divides them."""
+    return split_loans(product, loans, seed=0)
+
+
+def a_fitted_candidate(
+    split: LoanSplit, candidate: Candidate = QUICK, *, product: CreditProduct = PRODUCT
+) -> FittedCandidate:
+    """Return a candidate fitted to the loans of a split."""
+    return fit(product, split, candidate, seed=0)
+
+
+def a_contender(
+    split: LoanSplit, candidate: FittedCandidate, *, product: CreditProduct = PRODUCT
+) -> Contender:
+    """Return a candidate as it is judged where there is no champion."""
+    inputs = tuple(feature.name for feature in product.model_features)
+    return Contender(
+        product=product,
+        candidate=candidate,
+        selection="chosen by this test",
+        inputs=inputs,
+        reference=reference_applicant(product, split.fitted),
+        golden=golden_vectors(
+            product,
+            split.fitted,
+            OnnxClassifier(candidate.onnx, input_count=len(inputs)),
+            seed=0,
+        ),
+        split=split,
+        evaluation=evaluate(split, candidate, seed=0),
+        previous=None,
+        training_set_sha256="0" * 64,
+        seed=0,
+    )
 
 
 def _texts(feature: Feature, count: int, random: np.random.Generator) -> list[str]:

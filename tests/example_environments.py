@@ -5,6 +5,7 @@ from __future__ import annotations
 from credit_core.settings import (
     ArchiverSettings,
     BatchSettings,
+    ComparerSettings,
     FreshnessSettings,
     MaterializerSettings,
     PlannerSettings,
@@ -13,6 +14,8 @@ from credit_core.settings import (
     ReconcilerSettings,
     RecordsSettings,
     ScorerSettings,
+    ServedSetSettings,
+    SkewSettings,
     TrainerSettings,
 )
 
@@ -24,6 +27,7 @@ EXAMPLE_ENVIRONMENTS: dict[str, dict[str, str]] = {
         decisions_table="decisions",
         registry_table="registry",
         models_bucket="models",
+        signing_key="signing-key",
         entity_key_secret="entity-key",
     ).to_environment(),
     "records": RecordsSettings(
@@ -31,6 +35,7 @@ EXAMPLE_ENVIRONMENTS: dict[str, dict[str, str]] = {
         decisions_table="decisions",
         registry_table="registry",
         models_bucket="models",
+        signing_key="signing-key",
         token_url="https://auth.example.com/oauth2/token",
     ).to_environment(),
     "batch": BatchSettings(
@@ -40,6 +45,7 @@ EXAMPLE_ENVIRONMENTS: dict[str, dict[str, str]] = {
         decisions_table="decisions",
         registry_table="registry",
         models_bucket="models",
+        signing_key="signing-key",
         entity_key_secret="entity-key",
         threads=4,
         deadline_ms=1_000,
@@ -86,13 +92,44 @@ EXAMPLE_ENVIRONMENTS: dict[str, dict[str, str]] = {
         decisions_table="decisions",
         failed_batches_queue="http://localhost/failed-batches",
     ).to_environment(),
+    "comparer": ComparerSettings(
+        stage="local",
+        product="personal_loan",
+        receipts_bucket="receipts",
+        results_bucket="results",
+        days=7,
+        most_decisions=1_000,
+    ).to_environment(),
+    "served_set": ServedSetSettings(
+        product="personal_loan",
+        receipts_bucket="receipts",
+        results_bucket="results",
+        receipt_days=7,
+        most_decisions=1_000,
+    ).to_environment(),
+    "skew": SkewSettings(
+        stage="local",
+        product="personal_loan",
+        receipts_bucket="receipts",
+        lake_bucket="lake",
+        results_bucket="results",
+        entity_key_secret="entity-key",
+        most_decisions=1_000,
+        settling_minutes=1,
+        split_bytes=16 * 2**20,
+        split_rows=1_000_000,
+    ).to_environment(),
     "trainer": TrainerSettings(
         product="personal_loan",
         results_bucket="results",
         models_bucket="models",
+        signing_key="signing-key",
         registry_table="registry",
     ).to_environment(),
     "promoter": PromoterSettings(
-        product="personal_loan", models_bucket="models", registry_table="registry"
+        product="personal_loan",
+        models_bucket="models",
+        signing_key="signing-key",
+        registry_table="registry",
     ).to_environment(),
 }

@@ -30,7 +30,7 @@ from tests.builders import (
     SECRET,
     AScorer,
     FakeDecisionStore,
-    FixedChampion,
+    FixedModels,
     a_manifest,
     stored,
 )
@@ -300,10 +300,8 @@ def a_scorer_for_everybody() -> AScorer:
     manifest = a_manifest(onnx_sha256=hashlib.sha256(onnx).hexdigest(), onnx_bytes=len(onnx))
     model = OnnxModel.from_bytes(onnx, manifest, manifest_sha256="1" * 64)
     store = StoreThatKnowsEverybody({})
-    champions = FixedChampion(model)
-    return AScorer(
-        store, ScoreApplication(PRODUCT, secret=SECRET, store=store, champions=champions)
-    )
+    champions = FixedModels(model)
+    return AScorer(store, ScoreApplication(PRODUCT, secret=SECRET, store=store, models=champions))
 
 
 def attack(

@@ -18,22 +18,28 @@ from credit_cli.sample import write_sample
 from credit_core.adapters.local_lake import LocalLake
 from credit_core.adapters.onnx_model import OnnxClassifier, OnnxModel
 from credit_core.domain.product import DType
+from model_build.baselines import reference_applicant
 from model_build.candidates import CANDIDATES
-from model_build.onnx_export import to_onnx
-from model_build.train import SEED, reference_applicant
-from model_build.training_set import read_training_set, split_out_of_time
+from model_build.learning import Calibration
+from model_build.split import split_loans
+from model_build.train import SEED
+from model_build.training_set import read_training_set
 from tests.builders import PRODUCT, a_manifest, key_of, stored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sklearn.pipeline import Pipeline
-
     from credit_core.domain.product import Feature, Value
     from credit_core.ports import StoredFeatures
-    from model_build.training_set import LoanSet
+    from model_build.learning import Scorer
+    from model_build.loans import LoanSet, LoanSplit
 
 LAST_DAY = date(2026, 11, 19)
+
+CALIBRATION = Calibration(slope=1.1, intercept=0.02)
+"""About what is found for them."""
+
+STAGES = {"scorecard": 3, "additive": 119, "pairwise": 119, "unrestricted": 119}
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ def sample() -> Sample:
         LocalLake(PRODUCT, folder).write_training_set(folder / "training-set.csv")
         body = (folder / "training-set.csv").read_bytes()
     training_set = read_training_set(PRODUCT, body)
-    assert training_set.referred == training_set.unservable == 0
+    assert training_set.referred == training_set.unservable_rows == 0
     known = tuple(
         {feature.name: _value(feature, row[feature.name]) for feature in PRODUCT.base_features}
         for row in csv.DictReader(io.StringIO(body.decode(), newline=""))
@@ -76,25 +82,32 @@ def sample() -> Sample:
 
 
 @cache
-def pipeline_of(name: str) -> Pipeline:
-    """Return the candidate of that name, fitted to the loans that are trained on."""
-    train, _ = split_out_of_time(sample().loans)
+def scorer_of(name: str) -> Scorer:
+    """Return the candidate of that name, learned without a search from the earlier loans."""
+    loans = _split().fitted
     (candidate,) = (candidate for candidate in CANDIDATES if candidate.name == name)
     with threadpool_limits(limits=1):
-        return candidate.fit(PRODUCT, train.matrix, train.defaulted, SEED)
+        learned = candidate.learn(
+            PRODUCT, loans.matrix, loans.defaulted, candidate.searched[0], SEED
+        )
+    return learned.at(STAGES[name])
 
 
 @cache
 def model_of(name: str) -> OnnxModel:
     """Return the same as it would be served."""
-    train, _ = split_out_of_time(sample().loans)
-    body = to_onnx(pipeline_of(name), input_count=len(PRODUCT.model_features))
-    reference = reference_applicant(PRODUCT, train)
+    count = len(PRODUCT.model_features)
+    body = scorer_of(name).to_onnx(CALIBRATION, input_count=count)
+    reference = reference_applicant(PRODUCT, _split().fitted)
     manifest = a_manifest(
         reference=tuple(None if np.isnan(number) else float(number) for number in reference)
     )
-    classifier = OnnxClassifier(body, input_count=len(PRODUCT.model_features))
-    return OnnxModel(classifier, manifest, "1" * 64)
+    return OnnxModel(OnnxClassifier(body, input_count=count), manifest, "1" * 64)
+
+
+@cache
+def _split() -> LoanSplit:
+    return split_loans(PRODUCT, sample().loans, seed=SEED)
 
 
 def _value(feature: Feature, text: str) -> Value:

@@ -9,12 +9,12 @@ from constructs import Construct
 from cdk_app.components.api_routes import DECISIONS_PATH
 from cdk_app.stages import Patience
 from credit_core.domain.metrics import NAMESPACE, Metric, dimensions
-from credit_core.domain.places import REJECTED_PUSHES
+from credit_core.domain.places import REJECTED_PUSHES, SKEW_REPORTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aws_cdk import aws_sqs as sqs
+    from aws_cdk import aws_lambda as lambda_
 
     from cdk_app.components.archive import Archive
     from cdk_app.components.live_alias import LiveAlias
@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from cdk_app.components.push import FeaturePush
     from cdk_app.components.scoring_api import ScoringApi
     from cdk_app.components.workflow import Workflow
+    from cdk_app.components.workflow_triggers import WorkflowTriggers
     from cdk_app.stages import Stage
     from credit_core.domain.product import CreditProduct
+
+A_DAY_SECONDS = 86_400
 
 
 class ScoringAlarms(Construct):
@@ -94,11 +97,20 @@ class ScoringAlarms(Construct):
         )
         pager.page(
             "ModelLoadFailure",
-            description="A promoted champion could not be fetched, verified or loaded; the one "
-            "before it goes on deciding, or everybody is referred. The scorer's log says why: "
-            "promote the earlier one again.",
+            description="A promoted champion, or a challenger, could not be fetched, verified or "
+            "loaded; the champion before goes on deciding, or everybody is referred. The scorer's "
+            "log says why: roll back, or withdraw the challenger.",
             namespace=NAMESPACE,
             metric=Metric.MODEL_LOAD_FAILURE,
+            dimensions=dimensions(stage=stage.name, product=product.name),
+        )
+        pager.page(
+            "ChallengerFailures",
+            description="The challenger was asked and gave no answer; the champion answered, so "
+            "nobody was referred for it. challenger_fault in the scorer's log says why: withdraw "
+            "it.",
+            namespace=NAMESPACE,
+            metric=Metric.CHALLENGER_FAILURES,
             dimensions=dimensions(stage=stage.name, product=product.name),
         )
         for name, function in functions.items():
@@ -125,18 +137,25 @@ class TriggerAlarms(Construct):
     """Did an upload or the clock fail to start what it should?"""
 
     def __init__(
-        self, scope: Construct, id_: str, *, pager: Pager, dead_letters: sqs.IQueue
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        pager: Pager,
+        triggers: Mapping[str, WorkflowTriggers],
     ) -> None:
         super().__init__(scope, id_)
-        pager.page(
-            "MaterializationNotStarted",
-            description="An upload or the clock could not start a materialization within an hour; "
-            "the dead-letter queue holds what it was. The next sweep takes the files all the same.",
-            namespace="AWS/SQS",
-            metric="ApproximateNumberOfMessagesVisible",
-            dimensions={"QueueName": dead_letters.queue_name},
-            statistic="Maximum",
-        )
+        for name, found in triggers.items():
+            pager.page(
+                f"{name}NotStarted",
+                description=f"An upload or the clock could not start a {name.lower()} within an "
+                "hour; the dead-letter queue holds what it was. The next one that the clock starts "
+                "makes up for it.",
+                namespace="AWS/SQS",
+                metric="ApproximateNumberOfMessagesVisible",
+                dimensions={"QueueName": found.dead_letters.queue_name},
+                statistic="Maximum",
+            )
 
 
 class WorkflowAlarms(Construct):
@@ -243,6 +262,52 @@ class ReceiptAlarms(Construct):
             statistic="Maximum",
             above=1_000 * late,
         )
+
+
+class EvidenceAlarms(Construct):
+    """Is what decisions are served another thing than what models are trained on?
+
+    ``functions`` find out by the clock, the one named ``Skew`` each night.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        stage: Stage,
+        product: CreditProduct,
+        pager: Pager,
+        functions: Mapping[str, lambda_.IFunction],
+    ) -> None:
+        super().__init__(scope, id_)
+        limit = stage.skew_check.most_share
+        nightly = Patience(
+            period_seconds=A_DAY_SECONDS, periods=1, breaching=1, evaluate_low_samples=True
+        )
+        for view in product.feature_views:
+            pager.page(
+                f"Skew{view.name.title().replace('_', '')}",
+                description=f"More than {limit:.1%} of the rows of {view.name} that decisions were "
+                "served are not what the lake has for that moment. The report under "
+                f"{SKEW_REPORTS} in the results bucket names features and causes; `credit skew "
+                "check` makes a new one. Do not train before it is understood.",
+                namespace=NAMESPACE,
+                metric=Metric.FEATURE_SKEW,
+                dimensions=dimensions(stage=stage.name, product=product.name, view=view.name),
+                statistic="Maximum",
+                above=limit,
+                patience=nightly,
+            )
+        for name, function in functions.items():
+            pager.page(
+                f"{name}Failed",
+                description=f"The {name.lower()} function failed or ran out of time; its log says "
+                "why. It can be invoked again as it is, and decisions don't depend on it.",
+                namespace="AWS/Lambda",
+                metric="Errors",
+                dimensions={"FunctionName": function.function_name},
+            )
 
 
 class FreshnessAlarms(Construct):

@@ -48,6 +48,7 @@ class Batch(Construct):
                 decisions_table=tables.decisions.table_name,
                 registry_table=tables.registry.table_name,
                 models_bucket=storage.buckets.models.bucket_name,
+                signing_key=storage.signing_key.key_arn,
                 entity_key_secret=storage.entity_key.secret.secret_arn,
                 threads=batching.threads,
                 deadline_ms=batching.deadline_ms,

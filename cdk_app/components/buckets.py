@@ -48,6 +48,7 @@ class Buckets(Construct):
         self.lake = self._bucket("Lake")
         announce_uploads(self.lake)
         self.models = self._bucket("Models")
+        make_append_only(self.models)
         self.results = self._bucket("Results", expire_after=Duration.days(stage.results_days))
         self.receipts = self._bucket("Receipts", expire_after=Duration.days(stage.receipt_days))
         make_append_only(self.receipts)

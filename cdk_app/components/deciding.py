@@ -16,5 +16,6 @@ def allow_deciding(role: OwnRole, *, product: CreditProduct, storage: Storage) -
     role.allow("dynamodb:BatchGetItem", on=tables.arns)
     role.allow("dynamodb:PutItem", on=[tables.decisions.table_arn])
     role.allow_objects("s3:GetObject", bucket=storage.buckets.models, prefix=f"{product.name}/")
+    role.allow("kms:Verify", on=[storage.signing_key.key_arn])
     role.allow("secretsmanager:GetSecretValue", on=[secret.secret_arn])
     role.allow_key(storage.key, through=("dynamodb", "s3", "secretsmanager"))

@@ -55,10 +55,13 @@ class FreshnessMeter(Construct):
         )
         meter.role.allow_key(storage.key, through=("dynamodb",))
         meter.role.allow_metrics()
+        minutes = stage.freshness.every_minutes
         FunctionSchedule(
             self,
             "Schedule",
             description=f"Measures how fresh the features of {stage.prefix} are",
-            every_minutes=stage.freshness.every_minutes,
+            expression=f"rate({minutes} minute{'s'[: minutes > 1]})",
+            tries_seconds=60 * minutes,
+            asked={},
             function=meter.function,
         )

@@ -11,10 +11,17 @@ from cdk_app.components.materialization_definition import (
     MaterializationFunctions,
     materialization_definition,
 )
-from cdk_app.components.materialization_triggers import MaterializationTriggers
 from cdk_app.components.service_function import ServiceFunction
 from cdk_app.components.workflow import Workflow
-from credit_core.domain.places import MAP_RESULTS, REJECTED, RUNS, watermark_partition
+from cdk_app.components.workflow_triggers import WorkflowTriggers
+from credit_core.domain.places import (
+    APPLICATIONS_FOLDER,
+    MAP_RESULTS,
+    PUSHED_FOLDER,
+    REJECTED,
+    RUNS,
+    watermark_partition,
+)
 from credit_core.settings import MaterializerSettings, PlannerSettings, ReconcilerSettings
 
 if TYPE_CHECKING:
@@ -23,7 +30,11 @@ if TYPE_CHECKING:
     from cdk_app.stages import Stage
     from credit_core.domain.product import CreditProduct
 
-"""Where plans and tallies lie in the results bucket."""
+NOT_FROM_HERE = [f"*/{APPLICATIONS_FOLDER}/*", f"*/{PUSHED_FOLDER}/*"]
+"""Uploads that start nothing: loans are for training, and pushed rows are in the store already.
+
+A pattern can't ask for one prefix and against another, but features are all else that the lake has.
+"""
 
 
 class FeatureMaterialization(Construct):
@@ -75,9 +86,25 @@ class FeatureMaterialization(Construct):
         )
         may.allow_key(storage.key, through=("s3",))
         self.workflow.allow_children(MAP_LABEL)
-        self.triggers = MaterializationTriggers(
-            self, "Triggers", stage=stage, lake=storage.buckets.lake, workflow=self.workflow
+        self.triggers = self._triggers()
+
+    def _triggers(self) -> WorkflowTriggers:
+        """An event that could not start a run pages; the next sweep takes its file in any case."""
+        triggers = WorkflowTriggers(self, "Triggers", workflow=self.workflow)
+        triggers.on_upload(
+            "Uploads",
+            description="Features that come into the lake go on into the online store",
+            bucket=self._storage.buckets.lake,
+            keys=[{"anything-but": {"wildcard": NOT_FROM_HERE}}],
+            input_template='{"prefix": <key>}',
         )
+        triggers.on_schedule(
+            "Sweeps",
+            description="Materializes what no event announced, or what failed since",
+            expression=self._stage.materialization.sweep_schedule,
+            asked={"sweep": True},
+        )
+        return triggers
 
     def _planner(self) -> ServiceFunction:
         buckets, registry = self._storage.buckets, self._storage.tables.registry

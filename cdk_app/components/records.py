@@ -47,6 +47,7 @@ class Records(Construct):
                 decisions_table=decisions.table_name,
                 registry_table=registry.table_name,
                 models_bucket=models.bucket_name,
+                signing_key=storage.signing_key.key_arn,
                 token_url=token_url,
             ),
             layers=layers,
@@ -60,6 +61,7 @@ class Records(Construct):
         )
         may.allow_items("dynamodb:GetItem", table=registry, partition=product.name)
         may.allow_objects("s3:GetObject", bucket=models, prefix=f"{product.name}/")
+        may.allow("kms:Verify", on=[storage.signing_key.key_arn])
         may.allow_key(storage.key, through=("dynamodb", "s3"))
         self.function = records.function
         self.live = LiveAlias(self, "Live", function=self.function)

@@ -1,161 +1,249 @@
-"""The retraining as Amazon States Language: training set, model, gates, promotion."""
+"""The retraining as Amazon States Language, from a training set to a champion.
+
+A run that fails keeps its lock and can be redriven: it goes on with the step that failed, and what
+was done before is not done again. So no Catch hides a failed step.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Aws
 
+from cdk_app.components.retraining_lock import lock_states, release_states
+from cdk_app.components.training_query import training_query_states
 from cdk_app.components.workflow import LAMBDA_INVOKE, RETRY_LAMBDA, RETRY_THROTTLED
 
 if TYPE_CHECKING:
-    from cdk_app.stages import Stage
+    from cdk_app.stages import FunctionSize, Stage
 
-RETRY_ATHENA = {
-    "ErrorEquals": ["Athena.TooManyRequestsException", "Athena.InternalServerException"],
+EXECUTION = "{% $states.context.Execution.Id %}"
+LOCATION = {"output_location": "{% $output_location %}"}
+PAYLOAD = "{% $states.result.Payload %}"
+
+RETRY_STEP = {**RETRY_LAMBDA, "MaxAttempts": 2}
+RETRY_STORE = {
+    "ErrorEquals": ["StoreUnavailableError"],
+    "IntervalSeconds": 5,
+    "BackoffRate": 3,
+    "MaxDelaySeconds": 60,
+    "MaxAttempts": 3,
+    "JitterStrategy": "FULL",
+}
+RETRY_START = {
+    "ErrorEquals": ["StepFunctions.ExecutionLimitExceeded", "StepFunctions.SdkClientException"],
     "IntervalSeconds": 2,
     "BackoffRate": 2,
     "MaxDelaySeconds": 60,
-    "MaxAttempts": 5,
+    "MaxAttempts": 6,
     "JitterStrategy": "FULL",
 }
 
+FAILED_GATES = (
+    "$join([$states.input.failed_gates.("
+    "name & ': ' & evidence & (look_at = '' ? '' : '; look at: ' & look_at))], ' | ')"
+)
 
-def retraining_definition(
-    *,
-    stage: Stage,
-    sql: str,
-    database: str,
-    workgroup: str,
-    trainer_arn: str,
-    promoter_arn: str,
-) -> dict[str, Any]:
-    """Return the state machine's definition; its input is ``{}``.
 
-    Its output is what the trainer and the promoter answered, merged.
+@dataclass(frozen=True, kw_only=True)
+class RetrainingParts:
+    """What the state machine calls and writes, by name or ARN.
+
+    ``served_set`` is the function that makes a training set of what was served.
     """
+
+    trainer: str
+    served_set: str
+    rollout: str
+    registry_table: str
+    lock_partition: str
+    database: str
+    workgroup: str
+    sql: str
+
+
+def retraining_definition(*, stage: Stage, parts: RetrainingParts) -> dict[str, Any]:
+    """Return the state machine's definition.
+
+    Its input is ``{}``, or ``{"training_set": "served"}`` for loans with the very features that
+    they were decided with. ``trigger`` in it says what asked for the run. Its output is what the
+    trainer and the rollout answered; or ``already_running``, with the name of the run that is under
+    way and since when.
+    """
+    lock = {"table": parts.registry_table, "partition": parts.lock_partition}
     return {
-        "Comment": "Training set by Athena -> model -> gates -> champion",
+        "Comment": "Training set -> checks -> candidates -> gates -> registered -> rolled out",
         "QueryLanguage": "JSONata",
-        "StartAt": "StartQuery",
+        "TimeoutSeconds": stage.retraining.run_hours * 3_600,
+        "StartAt": "Lock",
         "States": {
-            **_query(stage, sql=sql, database=database, workgroup=workgroup),
-            "Train": {
-                "Type": "Task",
-                "Resource": LAMBDA_INVOKE,
-                "Arguments": {
-                    "FunctionName": trainer_arn,
-                    "Payload": {
-                        "output_location": "{% $output_location %}",
-                        "query": sql,
-                        "query_execution_id": "{% $query_execution_id %}",
-                        "run_id": "{% $states.context.Execution.Name %}",
-                        "started_at": "{% $states.context.Execution.StartTime %}",
-                    },
-                },
-                "TimeoutSeconds": stage.trainer.timeout_seconds + 30,
-                "Retry": [RETRY_THROTTLED, {**RETRY_LAMBDA, "MaxAttempts": 2}],
-                "Output": "{% $states.result.Payload %}",
-                "Next": "GatesPassed",
-            },
-            "GatesPassed": {
-                "Type": "Choice",
-                "Choices": [{"Condition": "{% $states.input.gates_passed %}", "Next": "Promote"}],
-                "Default": "GatesFailed",
-            },
-            "GatesFailed": {
-                "Type": "Fail",
-                "Error": "GatesFailed",
-                "Cause": "{% 'model ' & $states.input.version & ' stays out; failed gates: '"
-                " & $join([$states.input.failed_gates], ', ') %}",
-            },
-            "Promote": {
-                "Type": "Task",
-                "Resource": LAMBDA_INVOKE,
-                "Arguments": {
-                    "FunctionName": promoter_arn,
-                    "Payload": {
-                        "version": "{% $states.input.version %}",
-                        "moved_by": "{% 'retraining/' & $states.context.Execution.Name %}",
-                    },
-                },
-                "TimeoutSeconds": stage.promoter.timeout_seconds + 30,
-                "Retry": [RETRY_THROTTLED, RETRY_LAMBDA],
-                "Output": "{% $merge([$states.input, $states.result.Payload]) %}",
-                "End": True,
+            **lock_states(**lock, then="WhichLoans"),
+            **_loans(stage, parts),
+            **_check(stage, parts),
+            **_models(stage, parts),
+            **_rollout(stage, parts),
+            **release_states(**lock, then="Retrained"),
+            "Retrained": {"Type": "Succeed"},
+        },
+    }
+
+
+def _loans(stage: Stage, parts: RetrainingParts) -> dict[str, Any]:
+    return {
+        "WhichLoans": {
+            "Type": "Choice",
+            "Choices": [
+                {
+                    "Condition": "{% $states.context.Execution.Input.training_set = 'served' %}",
+                    "Next": "ServedTrainingSet",
+                }
+            ],
+            "Default": "TrainingSet",
+        },
+        "TrainingSet": {
+            **training_query_states(
+                stage, sql=parts.sql, database=parts.database, workgroup=parts.workgroup
+            ),
+            **_remembered("$states.result[0]"),
+            "Next": "CheckData",
+        },
+        "ServedTrainingSet": {
+            **_call(
+                parts.served_set,
+                {"run_id": "{% $states.context.Execution.Name %}"},
+                size=stage.served_set,
+            ),
+            **_remembered("$states.result.Payload"),
+            "Next": "CheckData",
+        },
+    }
+
+
+def _remembered(found: str) -> dict[str, Any]:
+    """Return the fields that keep where the loans lie and how they were found."""
+    names = ("query", "query_execution_id")
+    return {
+        "Output": {},
+        "Assign": {
+            "output_location": f"{{% {found}.output_location %}}",
+            "lineage": {
+                **{name: f"{{% {found}.{name} %}}" for name in names},
+                "output_location": f"{{% {found}.output_location %}}",
+                "run_id": "{% $states.context.Execution.Name %}",
+                "trigger": "{% $exists($states.context.Execution.Input.trigger)"
+                " ? $string($states.context.Execution.Input.trigger) : 'by hand' %}",
             },
         },
     }
 
 
-def _query(stage: Stage, *, sql: str, database: str, workgroup: str) -> dict[str, Any]:
-    # Started and polled, not `.sync`: the local cloud lacks that, and a failure's reason from
-    # Athena reaches the cause as a sentence.
-    sdk = f"arn:{Aws.PARTITION}:states:::aws-sdk:athena"
-    limit_ms = stage.retraining.query_timeout_seconds * 1_000
-    query_id = {"QueryExecutionId": "{% $query_execution_id %}"}
+def _check(stage: Stage, parts: RetrainingParts) -> dict[str, Any]:
     return {
-        "StartQuery": {
-            "Type": "Task",
-            "Resource": f"{sdk}:startQueryExecution",
-            "Arguments": {
-                "QueryString": sql,
-                "QueryExecutionContext": {"Database": database},
-                "WorkGroup": workgroup,
-            },
-            "Retry": [RETRY_ATHENA],
-            "Assign": {"query_execution_id": "{% $states.result.QueryExecutionId %}"},
-            "Next": "WaitForQuery",
-        },
-        "WaitForQuery": {
-            "Type": "Wait",
-            "Seconds": stage.retraining.query_poll_seconds,
-            "Next": "GetQuery",
-        },
-        "GetQuery": {
-            "Type": "Task",
-            "Resource": f"{sdk}:getQueryExecution",
-            "Arguments": query_id,
-            "Retry": [RETRY_ATHENA],
-            "Output": "{% $states.result.QueryExecution.Status %}",
+        "CheckData": {
+            **_step(stage, parts, "check", LOCATION),
             "Assign": {
-                "output_location": "{% $states.result.QueryExecution"
-                ".ResultConfiguration.OutputLocation %}"
+                "candidates": "{% $states.result.Payload.candidates %}",
+                "champion": "{% $states.result.Payload.champion %}",
             },
-            "Next": "QueryDone",
+            "Next": "DataSound",
         },
-        "QueryDone": {
+        "DataSound": {
             "Type": "Choice",
             "Choices": [
-                {"Condition": "{% $states.input.State = 'SUCCEEDED' %}", "Next": "Train"},
                 {
-                    "Condition": "{% $states.input.State in ['FAILED', 'CANCELLED'] %}",
-                    "Next": "QueryFailed",
-                },
-                {
-                    "Condition": "{% $millis() - $toMillis($states.context.Execution.StartTime)"
-                    f" > {limit_ms} %}}",
-                    "Next": "StopQuery",
-                },
+                    "Condition": "{% $count($states.input.failed_gates) = 0 %}",
+                    "Next": "Candidates",
+                }
             ],
-            "Default": "WaitForQuery",
+            "Default": "DataRefused",
         },
-        "QueryFailed": {
+        "DataRefused": {
             "Type": "Fail",
-            "Error": "QueryFailed",
-            "Cause": "{% 'the training set query ' & $query_execution_id & ' '"
-            " & $lowercase($states.input.State) & ': ' & $states.input.StateChangeReason %}",
+            "Error": "DataRefused",
+            "Cause": f"{{% 'no model was trained; ' & {FAILED_GATES} %}}",
         },
-        "StopQuery": {
+    }
+
+
+def _models(stage: Stage, parts: RetrainingParts) -> dict[str, Any]:
+    fit = _step(stage, parts, "fit", {**LOCATION, "candidate": "{% $states.input %}"})
+    return {
+        "Candidates": {
+            "Type": "Map",
+            "Items": "{% $candidates %}",
+            "MaxConcurrency": stage.retraining.candidates_at_once,
+            "ItemProcessor": {
+                "ProcessorConfig": {"Mode": "INLINE"},
+                "StartAt": "Fit",
+                "States": {"Fit": {**fit, "End": True}},
+            },
+            "Next": "Judge",
+        },
+        "Judge": {
+            **_step(
+                stage,
+                parts,
+                "judge",
+                {
+                    **LOCATION,
+                    "champion": "{% $champion %}",
+                    "lineage": "{% $lineage %}",
+                    "started_at": "{% $states.context.Execution.StartTime %}",
+                },
+            ),
+            "Next": "Register",
+        },
+        "Register": {**_step(stage, parts, "register", {}), "Next": "GatesPassed"},
+        "GatesPassed": {
+            "Type": "Choice",
+            "Choices": [{"Condition": "{% $states.input.gates_passed %}", "Next": "Rollout"}],
+            "Default": "GatesFailed",
+        },
+        "GatesFailed": {
+            "Type": "Fail",
+            "Error": "GatesFailed",
+            "Cause": f"{{% 'model ' & $states.input.version & ' stays out; ' & {FAILED_GATES} %}}",
+        },
+    }
+
+
+def _rollout(stage: Stage, parts: RetrainingParts) -> dict[str, Any]:
+    return {
+        "Rollout": {
             "Type": "Task",
-            "Resource": f"{sdk}:stopQueryExecution",
-            "Arguments": query_id,
-            "Next": "QueryTimedOut",
+            # A rollout that was stopped fails this state, with its reason; redriven, another one is
+            # begun. So it has no name of its own.
+            "Resource": f"arn:{Aws.PARTITION}:states:::states:startExecution.sync:2",
+            "Arguments": {
+                "StateMachineArn": parts.rollout,
+                "Input": {
+                    "version": "{% $states.input.version %}",
+                    "moved_by": "{% 'retraining/' & $states.context.Execution.Name %}",
+                    "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": EXECUTION,
+                },
+            },
+            "TimeoutSeconds": stage.retraining.run_hours * 3_600,
+            "Retry": [RETRY_START],
+            "Output": "{% $merge([$states.input, {'rollout': $states.result.Output}]) %}",
+            "Next": "Release",
         },
-        "QueryTimedOut": {
-            "Type": "Fail",
-            "Error": "QueryTimedOut",
-            "Cause": "{% 'the training set query ' & $query_execution_id & ' was stopped after"
-            f" {stage.retraining.query_timeout_seconds} s' %}}",
-        },
+    }
+
+
+def _step(
+    stage: Stage, parts: RetrainingParts, action: str, payload: dict[str, Any]
+) -> dict[str, Any]:
+    """Return a step that the trainer does."""
+    asked = {"action": action, "execution": EXECUTION, **payload}
+    return {**_call(parts.trainer, asked, size=stage.trainer), "Output": PAYLOAD}
+
+
+def _call(function: str, payload: dict[str, Any], *, size: FunctionSize) -> dict[str, Any]:
+    return {
+        "Type": "Task",
+        "Resource": LAMBDA_INVOKE,
+        "Arguments": {"FunctionName": function, "Payload": payload},
+        "TimeoutSeconds": size.timeout_seconds + 30,
+        "Retry": [RETRY_THROTTLED, RETRY_STEP, RETRY_STORE],
     }

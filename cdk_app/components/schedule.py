@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Aws
 from aws_cdk import aws_iam as iam
@@ -12,11 +13,23 @@ from constructs import Construct
 from cdk_app.components.own_role import OwnRole
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aws_cdk import aws_lambda as lambda_
 
 
 class FunctionSchedule(Construct):
-    """Invokes a function every so many minutes; a run that fails is left to the next one."""
+    """Invokes a function again and again.
+
+    Args:
+        scope: Whose it is.
+        id_: Its name there.
+        description: What it is for.
+        expression: When, as EventBridge Scheduler writes it.
+        tries_seconds: How long it tries to invoke it; then that time is left to the next one.
+        asked: The function's event.
+        function: What is invoked.
+    """
 
     def __init__(
         self,
@@ -24,7 +37,9 @@ class FunctionSchedule(Construct):
         id_: str,
         *,
         description: str,
-        every_minutes: int,
+        expression: str,
+        tries_seconds: int,
+        asked: Mapping[str, Any],
         function: lambda_.IFunction,
     ) -> None:
         super().__init__(scope, id_)
@@ -41,13 +56,14 @@ class FunctionSchedule(Construct):
             self,
             "Schedule",
             description=description,
-            schedule_expression=f"rate({every_minutes} minute{'s'[: every_minutes > 1]})",
+            schedule_expression=expression,
             flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
             target=scheduler.CfnSchedule.TargetProperty(
                 arn=function.function_arn,
                 role_arn=role.role_arn,
+                input=json.dumps(asked),
                 retry_policy=scheduler.CfnSchedule.RetryPolicyProperty(
-                    maximum_event_age_in_seconds=60 * every_minutes, maximum_retry_attempts=2
+                    maximum_event_age_in_seconds=tries_seconds, maximum_retry_attempts=2
                 ),
             ),
         )

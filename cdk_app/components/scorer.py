@@ -49,6 +49,7 @@ class Scorer(Construct):
                 decisions_table=tables.decisions.table_name,
                 registry_table=tables.registry.table_name,
                 models_bucket=models.bucket_name,
+                signing_key=storage.signing_key.key_arn,
                 entity_key_secret=secret.secret_arn,
                 deadline_ms=stage.scorer_deadline_ms,
             ),

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Storage:
-    """The data key and what is encrypted under it."""
+    """The data key and what is encrypted under it, and the key that signs models."""
 
     key: kms.IKey
+    signing_key: kms.IKey
     buckets: Buckets
     tables: Tables
     catalog: Catalog

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Stack
+from aws_cdk import Aws, Stack
 from aws_cdk import aws_athena as athena
 from constructs import Construct
 
@@ -17,6 +17,26 @@ if TYPE_CHECKING:
 RESULTS_PREFIX = "training-sets/"
 CATALOG = "AwsDataCatalog"
 """Athena's name for the account's Glue catalog."""
+
+RETRY_ATHENA = {
+    "ErrorEquals": [
+        "Athena.InternalServerException",
+        "Athena.SdkClientException",
+        "Athena.TooManyRequestsException",
+    ],
+    "IntervalSeconds": 2,
+    "BackoffRate": 2,
+    "MaxDelaySeconds": 60,
+    "MaxAttempts": 5,
+    "JitterStrategy": "FULL",
+}
+RETRY_QUERY = {
+    "ErrorEquals": ["QueryFailed", "QueryTimedOut"],
+    "IntervalSeconds": 5,
+    "MaxAttempts": 1,
+    "JitterStrategy": "FULL",
+}
+CALL_SECONDS = 60
 
 
 class TrainingQuery(Construct):
@@ -102,4 +122,105 @@ class TrainingQuery(Construct):
         )
         may.allow("s3:GetBucketLocation", "s3:ListBucket", on=[lake.bucket_arn, results.bucket_arn])
         may.allow("s3:ListBucketMultipartUploads", on=[results.bucket_arn])
-        may.allow_key(self._storage.key, through=("s3",))
+
+
+def training_query_states(
+    stage: Stage, *, sql: str, database: str, workgroup: str
+) -> dict[str, Any]:
+    """Return a Map state whose one item is the query: started, waited for, and told what it found.
+
+    Its result is a list of one: ``output_location``, ``query`` and ``query_execution_id``.
+
+    Started and polled, not `.sync`: the local cloud lacks that, and a failure's reason from Athena
+    reaches the cause as a sentence. A Map, because that can be tried again as a whole: a query that
+    failed is asked anew, in the same run or when that is redriven. A redriven run that had ended in
+    a Fail state of its own would end there again at once.
+    """
+    sdk = f"arn:{Aws.PARTITION}:states:::aws-sdk:athena"
+    limit = stage.retraining.query_timeout_seconds
+    query_id = {"QueryExecutionId": "{% $query_execution_id %}"}
+    call = {"Type": "Task", "TimeoutSeconds": CALL_SECONDS, "Retry": [RETRY_ATHENA]}
+    states: dict[str, Any] = {
+        "StartQuery": {
+            **call,
+            "Resource": f"{sdk}:startQueryExecution",
+            "Arguments": {
+                "QueryString": sql,
+                "QueryExecutionContext": {"Database": database},
+                "WorkGroup": workgroup,
+            },
+            "Assign": {
+                "query_execution_id": "{% $states.result.QueryExecutionId %}",
+                "asked_ms": "{% $millis() %}",
+            },
+            "Next": "WaitForQuery",
+        },
+        "WaitForQuery": {
+            "Type": "Wait",
+            "Seconds": stage.retraining.query_poll_seconds,
+            "Next": "GetQuery",
+        },
+        "GetQuery": {
+            **call,
+            "Resource": f"{sdk}:getQueryExecution",
+            "Arguments": query_id,
+            "Output": "{% $states.result.QueryExecution %}",
+            "Next": "QueryDone",
+        },
+        "QueryDone": {
+            "Type": "Choice",
+            "Choices": [
+                {
+                    "Condition": "{% $states.input.Status.State = 'SUCCEEDED' %}",
+                    "Next": "QuerySucceeded",
+                },
+                {
+                    "Condition": "{% $states.input.Status.State in ['FAILED', 'CANCELLED'] %}",
+                    "Next": "QueryFailed",
+                },
+                {
+                    "Condition": f"{{% $millis() - $asked_ms > {1_000 * limit} %}}",
+                    "Next": "StopQuery",
+                },
+            ],
+            "Default": "WaitForQuery",
+        },
+        "QuerySucceeded": {
+            "Type": "Pass",
+            "Output": {
+                "output_location": "{% $states.input.ResultConfiguration.OutputLocation %}",
+                "query": sql,
+                "query_execution_id": "{% $query_execution_id %}",
+            },
+            "End": True,
+        },
+        "QueryFailed": {
+            "Type": "Fail",
+            "Error": "QueryFailed",
+            "Cause": "{% 'the training set query ' & $query_execution_id & ' '"
+            " & $lowercase($states.input.Status.State) & ': '"
+            " & $states.input.Status.StateChangeReason %}",
+        },
+        "StopQuery": {
+            **call,
+            "Resource": f"{sdk}:stopQueryExecution",
+            "Arguments": query_id,
+            "Next": "QueryTimedOut",
+        },
+        "QueryTimedOut": {
+            "Type": "Fail",
+            "Error": "QueryTimedOut",
+            "Cause": "{% 'the training set query ' & $query_execution_id & ' was stopped after"
+            f" {limit} s' %}}",
+        },
+    }
+    return {
+        "Type": "Map",
+        "Items": [{}],
+        "ItemProcessor": {
+            "ProcessorConfig": {"Mode": "INLINE"},
+            "StartAt": "StartQuery",
+            "States": states,
+        },
+        "Retry": [RETRY_QUERY],
+    }

@@ -148,19 +148,47 @@ class Workflow(Construct):
             label: The Map state's label, part of its children's ARNs.
         """
         self.role.allow("states:StartExecution", on=[self.arn])
-        executions = (f"{self.name}:*", f"{self.name}/{label}:*")
-        self.role.allow(
+        self.allow_on_executions(
             "states:DescribeExecution",
             "states:RedriveExecution",
             "states:StopExecution",
-            on=[self._arn("execution", pattern) for pattern in executions],
+            of=self,
+            labels=(label,),
         )
+
+    def allow_to_follow(self, other: Workflow) -> None:
+        """Allow to run another state machine to its end, and to stop it when this one is stopped.
+
+        Source: AWS Step Functions Developer Guide, "IAM policies for calling Step Functions": the
+        rule is AWS's own, and tells of executions that end.
+        """
+        self.role.allow("states:StartExecution", on=[other.arn])
+        self.allow_on_executions("states:DescribeExecution", "states:StopExecution", of=other)
+        rule = Stack.of(self).format_arn(
+            service="events",
+            resource="rule",
+            resource_name="StepFunctionsGetEventsForStepFunctionsExecutionRule",
+        )
+        self.role.allow("events:DescribeRule", "events:PutRule", "events:PutTargets", on=[rule])
+
+    def allow_on_executions(
+        self, *actions: str, of: Workflow, labels: tuple[str, ...] = ()
+    ) -> None:
+        """Allow these actions on the executions of a state machine, this one or another.
+
+        Args:
+            actions: What may be done.
+            of: Whose executions.
+            labels: Those of its Distributed Maps whose children are meant as well.
+        """
+        executions = (f"{of.name}:*", *(f"{of.name}/{label}:*" for label in labels))
+        self.role.allow(*actions, on=[self._arn("execution", name) for name in executions])
         where = "arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution"
         acknowledge(
             self.role,
             {
                 f"{WILDCARD}[Resource::{where}:{pattern}]": "Executions are named when they "
-                "start; these are this machine's own."
+                "start; these are of one state machine."
                 for pattern in executions
             },
         )

@@ -1,4 +1,4 @@
-"""From the table of decisions to the archive of receipts."""
+"""From the table of decisions to the archive of receipts, and to what these show."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from aws_cdk import CfnOutput, Stack
 
 from cdk_app.components.archive import Archive
+from cdk_app.components.comparison import ModelEvidence
 from cdk_app.components.layers import Layers
+from cdk_app.components.skew import SkewMeter
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -35,8 +37,17 @@ class ArchiveStack(Stack):
         self.archive = Archive(
             self, "Archive", stage=stage, product=product, storage=storage, layers=layers
         )
+        self.evidence = ModelEvidence(
+            self, "Evidence", stage=stage, product=product, storage=storage, layers=layers
+        )
+        self.skew = SkewMeter(
+            self, "Skew", stage=stage, product=product, storage=storage, layers=layers
+        )
         for name, value in {
             "ArchiverFunction": self.archive.function.function_name,
             "FailedBatchesQueue": self.archive.failed_batches.queue_url,
+            "ComparerFunction": self.evidence.comparer.function_name,
+            "ServedSetFunction": self.evidence.served_set.function_name,
+            "SkewFunction": self.skew.function.function_name,
         }.items():
             CfnOutput(self, name, value=value)

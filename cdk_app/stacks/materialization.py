@@ -38,7 +38,7 @@ class MaterializationStack(Stack):
             self, "Features", stage=stage, product=product, storage=storage, layers=layers
         )
         self.workflow = features.workflow
-        self.upload_dead_letters = features.triggers.dead_letters
+        self.triggers = features.triggers
         self.push = FeaturePush(
             self, "Push", stage=stage, product=product, storage=storage, layers=layers
         )

@@ -8,6 +8,7 @@ from aws_cdk import CfnOutput, Stack
 
 from cdk_app.components.alarm_topic import AlarmTopic
 from cdk_app.components.alarms import (
+    EvidenceAlarms,
     FreshnessAlarms,
     PushAlarms,
     ReceiptAlarms,
@@ -20,7 +21,7 @@ from cdk_app.components.pager import Pager
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aws_cdk import aws_sqs as sqs
+    from aws_cdk import aws_lambda as lambda_
     from constructs import Construct
 
     from cdk_app.components.archive import Archive
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from cdk_app.components.scorer import Scorer
     from cdk_app.components.scoring_api import ScoringApi
     from cdk_app.components.workflow import Workflow
+    from cdk_app.components.workflow_triggers import WorkflowTriggers
     from cdk_app.stages import Stage
     from credit_core.domain.product import CreditProduct
 
@@ -49,9 +51,10 @@ class OperationsStack(Stack):
         batch: Batch,
         product: CreditProduct,
         archive: Archive,
+        evidence: Mapping[str, lambda_.IFunction],
         push: FeaturePush,
         workflows: Mapping[str, Workflow],
-        upload_dead_letters: sqs.IQueue,
+        triggers: Mapping[str, WorkflowTriggers],
         **props: Any,
     ) -> None:
         super().__init__(scope, id_, **props)
@@ -67,9 +70,12 @@ class OperationsStack(Stack):
             product=product,
         )
         WorkflowAlarms(self, "Workflows", pager=pager, workflows=workflows)
-        TriggerAlarms(self, "Triggers", pager=pager, dead_letters=upload_dead_letters)
+        TriggerAlarms(self, "Triggers", pager=pager, triggers=triggers)
         PushAlarms(self, "Push", stage=stage, product=product, pager=pager, push=push)
         ReceiptAlarms(self, "Receipts", stage=stage, pager=pager, archive=archive)
+        EvidenceAlarms(
+            self, "Evidence", stage=stage, product=product, pager=pager, functions=evidence
+        )
         FreshnessAlarms(self, "Freshness", stage=stage, product=product, pager=pager)
         CfnOutput(self, "AlarmTopic", value=topic.topic_arn)
         CfnOutput(self, "LatencyAlarm", value=scoring.latency.alarm_name)

@@ -8,8 +8,10 @@ from aws_cdk import CfnOutput, Stack
 
 from cdk_app.components.layers import Layers
 from cdk_app.components.retraining import Retraining
+from cdk_app.components.rollout import ModelRollout
 
 if TYPE_CHECKING:
+    from aws_cdk import aws_lambda as lambda_
     from constructs import Construct
 
     from cdk_app.components.storage import Storage
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class RetrainingStack(Stack):
-    """The state machine that trains a model, judges it and makes it champion."""
+    """The state machines that train and judge a model, and that make it champion step by step."""
 
     def __init__(
         self,
@@ -28,11 +30,29 @@ class RetrainingStack(Stack):
         stage: Stage,
         product: CreditProduct,
         storage: Storage,
+        served_set: lambda_.IFunction,
         **props: Any,
     ) -> None:
         super().__init__(scope, id_, **props)
         layers = Layers(self, "Layers", stage=stage)
-        self.workflow = Retraining(
-            self, "Retraining", stage=stage, product=product, storage=storage, layers=layers
-        ).workflow
-        CfnOutput(self, "RetrainingStateMachine", value=self.workflow.state_machine.ref)
+        rollout = ModelRollout(
+            self, "Rollout", stage=stage, product=product, storage=storage, layers=layers
+        )
+        retraining = Retraining(
+            self,
+            "Retraining",
+            stage=stage,
+            product=product,
+            storage=storage,
+            layers=layers,
+            rollout=rollout.workflow,
+            served_set=served_set,
+        )
+        self.workflow, self.triggers = retraining.workflow, retraining.triggers
+        self.rollout = rollout.workflow
+        for name, value in {
+            "RetrainingStateMachine": self.workflow.state_machine.ref,
+            "RolloutStateMachine": self.rollout.state_machine.ref,
+            "PromoterFunction": rollout.function.function_name,
+        }.items():
+            CfnOutput(self, name, value=value)

@@ -10,6 +10,7 @@ from cdk_app.components.buckets import Buckets
 from cdk_app.components.catalog import Catalog
 from cdk_app.components.encryption import DataKey
 from cdk_app.components.entity_key import EntityKey
+from cdk_app.components.signing import SigningKey
 from cdk_app.components.storage import Storage
 from cdk_app.components.tables import Tables
 
@@ -31,6 +32,7 @@ class StorageStack(Stack):
         buckets = Buckets(self, "Buckets", stage=stage, key=key)
         self.storage = Storage(
             key=key,
+            signing_key=SigningKey(self, "Models", stage=stage).key,
             buckets=buckets,
             tables=Tables(self, "Tables", stage=stage, key=key),
             catalog=Catalog(self, "Catalog", stage=stage, product=product, lake=buckets.lake),
@@ -44,6 +46,7 @@ class StorageStack(Stack):
             "OnlineStoreTable": self.storage.tables.online_store.table_name,
             "DecisionsTable": self.storage.tables.decisions.table_name,
             "RegistryTable": self.storage.tables.registry.table_name,
+            "SigningKey": self.storage.signing_key.key_arn,
             "GlueDatabase": self.storage.catalog.database_name,
         }.items():
             CfnOutput(self, name, value=value)

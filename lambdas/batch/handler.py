@@ -15,6 +15,7 @@ from credit_core.adapters.http_problem import problem_document, problem_response
 from credit_core.adapters.http_proxy import ProxyRequest, json_response
 from credit_core.adapters.stopwatch import Stopwatch
 from credit_core.domain.batch_body import applications_in
+from credit_core.domain.decision import rollout_counts
 from credit_core.domain.product import load_product
 from credit_core.errors import loggable
 from credit_core.settings import BatchSettings
@@ -80,6 +81,13 @@ def result_text(answer: Answer | Exception, request_id: str) -> str:
 def record(answers: list[Answer | Exception], timer: Stopwatch, request_id: str) -> None:
     """Log what came of a batch, and count it; ids, names and durations only."""
     made = Counter(answer.outcome for answer in answers if isinstance(answer, Answer))
+    decisions = [
+        answer.decision for answer in answers if isinstance(answer, Answer) and answer.decision
+    ]
+    models = Counter(decision.model.version for decision in decisions if decision.model)
+    faults = Counter(
+        decision.challenger_fault for decision in decisions if decision.challenger_fault
+    )
     failed = Counter(loggable(answer) for answer in answers if isinstance(answer, Exception))
     log.decided(
         made,
@@ -87,7 +95,10 @@ def record(answers: list[Answer | Exception], timer: Stopwatch, request_id: str)
             "request_id": request_id,
             "applications": len(answers),
             "failed": failed,
+            "models": models,
+            "challenger_faults": faults,
             "total_ms": timer.total_ms(),
         },
         stages_ms={},
+        rollout=rollout_counts(decisions),
     )

@@ -1,7 +1,8 @@
-"""Make a registered model the champion."""
+"""Move the rollout pointer, for the rollout's state machine and for people."""
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,19 @@ from aws_lambda_powertools import Logger
 from credit_core.adapters.clients import client, pipeline_config
 from credit_core.adapters.model_artifacts import ModelArtifacts
 from credit_core.adapters.model_registry import S3DynamoModelRegistry, objects_in
+from credit_core.adapters.signing import KmsSigner
+from credit_core.adapters.waiting_rollouts import WaitingRollouts
 from credit_core.domain.product import load_product
+from credit_core.errors import Fault, InvalidRequestError
 from credit_core.settings import PromoterSettings
-from credit_core.use_cases.promote import promote
+from credit_core.use_cases.rollout import Rollout
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from credit_core.domain.model_manifest import RolloutPointer
 
 logger = Logger(service="promoter")
 settings = PromoterSettings.from_environment()
@@ -27,29 +35,73 @@ registry = S3DynamoModelRegistry(
     bucket=settings.models_bucket,
     dynamodb=client("dynamodb", pipeline_config()),
     table=settings.registry_table,
-    artifacts=ModelArtifacts(objects_in(s3, settings.models_bucket), product),
+    artifacts=ModelArtifacts(
+        objects_in(s3, settings.models_bucket),
+        product,
+        is_signed=KmsSigner(client("kms", pipeline_config()), settings.signing_key).is_signed,
+    ),
 )
+waiting = WaitingRollouts(client("stepfunctions", pipeline_config()))
 
 
-def handler(event: dict[str, str], _context: LambdaContext) -> dict[str, Any]:
-    """Return the champion after the call; promoting the champion again changes nothing.
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Do the event's ``action`` with its ``version`` for ``moved_by``; return what answers then.
+
+    Any action may be done again. ``share`` needs a ``share`` of applicants, ``ask`` a
+    ``task_token``; ``promote`` may say that the version must be ``from_trial``.
 
     Raises:
         ModelUnavailableError: The version is not registered, failed a gate, or cannot be loaded.
-        RolloutConflictError: Somebody else moved the pointer meanwhile.
+        RolloutConflictError: The pointer stands otherwise than the action supposes.
+        InvalidRequestError: The event lacks something, or asks for what there is not.
         StoreUnavailableError: The registry did not answer; doing it again is safe.
     """
-    pointer = promote(
-        product,
-        event["version"],
-        registry=registry,
-        moved_by=event["moved_by"],
-        as_of=datetime.now(UTC),
-    )
-    result: dict[str, Any] = {
-        "champion": pointer.champion,
-        "previous_champion": pointer.previous_champion,
+    missing = [name for name in ("version", "moved_by") if not isinstance(event.get(name), str)]
+    if missing or event.get("action") not in ACTIONS:
+        faults = [Fault(name, "must be text") for name in missing]
+        if event.get("action") not in ACTIONS:
+            faults.append(Fault("action", f"must be one of {', '.join(ACTIONS)}"))
+        raise InvalidRequestError(faults)
+    rollout = Rollout(product.name, registry, moved_by=event["moved_by"], as_of=datetime.now(UTC))
+    result = document(ACTIONS[event["action"]](rollout, event))
+    asked = {name: event.get(name) for name in ("action", "version", "share", "moved_by")}
+    logger.info("rollout", asked=json.dumps(asked), **result)
+    return result
+
+
+def decided(rollout: Rollout, event: dict[str, Any]) -> RolloutPointer | None:
+    """Pass on a person's word."""
+    approved = event["action"] == "approve"
+    return rollout.decide(event["version"], approved=approved, resume=waiting.resume)
+
+
+ACTIONS: Mapping[str, Callable[[Rollout, dict[str, Any]], RolloutPointer | None]] = {
+    "check": lambda rollout, event: rollout.check(event["version"]),
+    "shadow": lambda rollout, event: rollout.shadow(event["version"]),
+    "share": lambda rollout, event: rollout.share(event["version"], event["share"]),
+    "promote": lambda rollout, event: rollout.promote(
+        event["version"], from_trial=event.get("from_trial", False)
+    ),
+    "withdraw": lambda rollout, event: rollout.withdraw(event["version"]),
+    "rollback": lambda rollout, event: rollout.roll_back(event["version"]),
+    "retire": lambda rollout, event: rollout.retire(event["version"]),
+    "ask": lambda rollout, event: rollout.ask(event["version"], event["task_token"]),
+    "approve": decided,
+    "reject": decided,
+}
+
+
+def document(pointer: RolloutPointer | None) -> dict[str, Any]:
+    """Return who answers, as the function says it."""
+    if pointer is None:
+        names = ("champion", "challenger", "mode", "share", "previous_champion")
+        return {**dict.fromkeys(names), "revision": 0}
+    challenger, previous = pointer.challenger, pointer.previous_champion
+    return {
+        "champion": pointer.champion.version,
+        "challenger": challenger.model.version if challenger else None,
+        "mode": challenger.mode.value if challenger else None,
+        "share": challenger.share if challenger else None,
+        "previous_champion": previous.version if previous else None,
         "revision": pointer.revision,
     }
-    logger.info("promoted", moved_by=event["moved_by"], **result)
-    return result

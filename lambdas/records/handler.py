@@ -17,6 +17,7 @@ from credit_core.adapters.http_problem import problem_response
 from credit_core.adapters.http_proxy import ProxyRequest, json_response
 from credit_core.adapters.model_artifacts import verified_manifest, verified_model
 from credit_core.adapters.model_registry import S3DynamoModelRegistry, objects_in
+from credit_core.adapters.signing import KmsSigner
 from credit_core.domain.application_records import compact_json
 from credit_core.domain.loan_outcome import read_outcome_report
 from credit_core.domain.model_card import model_card
@@ -49,6 +50,7 @@ registry = S3DynamoModelRegistry(
     table=settings.registry_table,
 )
 read_artifact = objects_in(s3, settings.models_bucket)
+is_signed = KmsSigner(client("kms", answering_config()), settings.signing_key).is_signed
 explain = ExplainDecision(
     product,
     records=DynamoDecisionRecords(dynamodb, settings.decisions_table).of_application,
@@ -100,15 +102,21 @@ def outcome(request: ProxyRequest) -> dict[str, object]:
 def card(_request: ProxyRequest) -> dict[str, object]:
     """Answer the champion's card."""
     pointer = registry.champion()
+    champion = pointer.champion
     manifest = verified_manifest(
         read_artifact,
         product.name,
-        version=pointer.champion,
-        manifest_sha256=pointer.manifest_sha256,
+        version=champion.version,
+        manifest_sha256=champion.manifest_sha256,
+        is_signed=is_signed,
     )
-    return json_response(
-        compact_json(model_card(pointer, manifest, policy_version=product.policy.version))
+    document = model_card(
+        pointer,
+        manifest,
+        promoted_at=registry.find(champion.version).moved_at,
+        policy_version=product.policy.version,
     )
+    return json_response(compact_json(document))
 
 
 ROUTES: Mapping[tuple[str, str], Route] = {

@@ -13,12 +13,16 @@ from credit_core.adapters.decision_log import DecisionLog
 from credit_core.adapters.http_problem import problem_response
 from credit_core.adapters.http_proxy import ProxyRequest, json_response
 from credit_core.adapters.stopwatch import Stopwatch
+from credit_core.domain.decision import rollout_counts
 from credit_core.domain.product import load_product
 from credit_core.settings import ScorerSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from credit_core.domain.metrics import Metric
     from credit_core.use_cases.score import Answer
 
 HEALTH = ("GET", "/v1/health")
@@ -81,15 +85,23 @@ def record(answer: Answer, timer: Stopwatch, request_id: str) -> None:
     """Log the decision and its stages."""
     decision = answer.decision
     cause = decision.judgement.cause if decision else None
-    log.decided(
-        {answer.outcome: 1},
-        about={
-            "request_id": request_id,
-            "outcome": answer.outcome,
-            "replayed": answer.replayed,
-            "application_id": decision.application_id if decision else None,
-            "cause": cause.code if cause else None,
-            "model": decision.model.version if decision and decision.model else None,
-        },
-        stages_ms=timer.stages_ms(),
-    )
+    model = decision.model if decision else None
+    about = {
+        "request_id": request_id,
+        "outcome": answer.outcome,
+        "replayed": answer.replayed,
+        "application_id": decision.application_id if decision else None,
+        "cause": cause.code if cause else None,
+        "model": model.version if model else None,
+        "role": model.role if model else None,
+    }
+    rollout: Mapping[Metric, int] = {}
+    if decision and decision.shadow:
+        rollout = rollout_counts((decision,))
+        about |= {
+            "shadow_model": decision.shadow.version,
+            "shadow_agrees": decision.shadow_agrees,
+            "shadow_fault": decision.shadow.fault,
+            "challenger_fault": decision.challenger_fault,
+        }
+    log.decided({answer.outcome: 1}, about=about, stages_ms=timer.stages_ms(), rollout=rollout)

@@ -1,4 +1,4 @@
-"""Train, judge and register a model on the training set that a query left in S3."""
+"""The steps of a retraining: check the loans, fit a candidate, judge the fitted, register."""
 
 from __future__ import annotations
 
@@ -9,57 +9,83 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger
 
 from credit_core.adapters.clients import client, pipeline_config
-from credit_core.adapters.model_registry import S3DynamoModelRegistry
+from credit_core.adapters.model_registry import S3DynamoModelRegistry, objects_in
 from credit_core.adapters.query_results import read_query_result
-from credit_core.domain.model_manifest import manifest_key
+from credit_core.adapters.registered_model import read_registered
+from credit_core.adapters.retraining_lock import DynamoRetrainingLock
+from credit_core.adapters.signing import KmsSigner
+from credit_core.adapters.training_run_record import S3TrainingRunRecord
 from credit_core.domain.product import load_product
 from credit_core.settings import TrainerSettings
-from model_build.train import train
-from model_build.training_set import read_training_set
+from model_build.candidates import CANDIDATES
+from model_build.previous import PreviousModel
+from model_build.retraining import Retraining
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
-
-LINEAGE = ("query", "query_execution_id", "run_id", "output_location")
 
 logger = Logger(service="trainer")
 settings = TrainerSettings.from_environment()
 product = load_product(settings.product)
 s3 = client("s3", pipeline_config())
+dynamodb = client("dynamodb", pipeline_config())
+lock = DynamoRetrainingLock(dynamodb, settings.registry_table, product=product.name)
 registry = S3DynamoModelRegistry(
     product.name,
     s3=s3,
     bucket=settings.models_bucket,
-    dynamodb=client("dynamodb", pipeline_config()),
+    dynamodb=dynamodb,
     table=settings.registry_table,
+    signer=KmsSigner(client("kms", pipeline_config()), settings.signing_key),
 )
 
 
-def handler(event: dict[str, str], _context: LambdaContext) -> dict[str, Any]:
-    """Return the registered version and whether it passed its gates.
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Do one step, ``action``, of the run ``execution``; any may be done again.
 
     Raises:
-        TrainingDataError: The training set cannot support a model; nothing was registered.
+        RetrainingSupersededError: Another run has taken over since; nothing was done.
+        TrainingDataError: The training set cannot support a model.
+        ModelUnavailableError: The champion, to be measured against, cannot be loaded.
         StoreUnavailableError: A store did not answer; doing it again completes it.
     """
     started = time.perf_counter()
-    body = read_query_result(s3, event["output_location"], bucket=settings.results_bucket)
-    training_set = read_training_set(product, body)
-    model = train(
-        product,
-        training_set,
-        lineage={name: event[name] for name in LINEAGE},
-        started_at=datetime.fromisoformat(event["started_at"]),
-    )
-    registry.register(model.manifest, model.onnx)
-    manifest = model.manifest
-    result: dict[str, Any] = {
-        "version": manifest.version,
-        "gates_passed": manifest.gates_passed,
-        "failed_gates": [gate.name for gate in manifest.gates if not gate.passed],
-        "manifest_key": manifest_key(product.name, manifest.version),
-        "auc": manifest.evaluation.auc.model_dump(),
-    }
+    lock.claim(event["execution"])
+    run_id = event["execution"].rpartition(":")[2]
+    record = S3TrainingRunRecord(s3, settings.results_bucket, run_id=run_id)
+    result = step(event, Retraining(product, record, previous_model, CANDIDATES))
     seconds = round(time.perf_counter() - started, 3)
-    logger.info("trained", run_id=event["run_id"], duration_seconds=seconds, **result)
+    logger.info(event["action"], run_id=run_id, duration_seconds=seconds, **result)
     return result
+
+
+def step(event: dict[str, Any], run: Retraining) -> dict[str, Any]:
+    """Do what the event asks for."""
+    if event["action"] == "register":
+        run_id = event["execution"].rpartition(":")[2]
+        return run.register(registry, registered_by=f"retraining/{run_id}")
+    body = read_query_result(s3, event["output_location"], bucket=settings.results_bucket)
+    match event["action"]:
+        case "check":
+            return run.check(body)
+        case "fit":
+            return run.fit(body, event["candidate"])
+        case "judge":
+            return run.judge(
+                body,
+                champion=event["champion"],
+                lineage=event["lineage"],
+                started_at=datetime.fromisoformat(event["started_at"]),
+            )
+    raise ValueError(f"there is no step {event['action']!r}")
+
+
+def previous_model(version: str | None) -> PreviousModel | None:
+    """Return the model of a version, or the present champion; None before the first one."""
+    if version is None:
+        pointer = registry.pointer()
+        if pointer is None:
+            return None
+        version = pointer.champion.version
+    read = objects_in(s3, settings.models_bucket)
+    return PreviousModel(*read_registered(product.name, version, versions=registry, read=read))

@@ -22,11 +22,22 @@ from credit_core.domain import openapi
 from credit_core.domain.api_schemas import all_schemas
 from credit_core.domain.loan_outcome import read_outcome_report
 from credit_core.domain.model_card import model_card
+from credit_core.domain.model_manifest import Challenger, RolloutMode
 from credit_core.domain.openapi import ERRORS, OPENAPI_PATH, OPERATIONS, PAGE_PATH
 from credit_core.domain.product import load_product, product_names
 from credit_core.domain.review import ReviewReader
 from credit_core.errors import InvalidRequestError
-from tests.builders import PRODUCT, a_body, a_manifest, a_pointer, a_scorer
+from tests.builders import (
+    NOW,
+    PRODUCT,
+    LinearModel,
+    a_body,
+    a_manifest,
+    a_model,
+    a_pointer,
+    a_reference,
+    a_scorer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,8 +144,21 @@ def test_decisions_have_the_published_form(changes: dict[str, object]) -> None:
     of_component("Decision").validate(a_scorer()(a_body(**changes)))
 
 
-def test_a_model_card_has_the_published_form() -> None:
-    card = model_card(a_pointer(), a_manifest(), policy_version="1")
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_decisions_beside_a_challenger_have_the_published_form(share: float) -> None:
+    challenger = LinearModel(a_model().weights, manifest=a_manifest(version="v2"))
+    decision = a_scorer(challenger=challenger, share=share)()
+
+    of_component("Decision").validate(decision)
+
+
+@pytest.mark.parametrize(
+    "challenger",
+    [None, Challenger(model=a_reference("v2"), mode=RolloutMode.SHADOW)],
+)
+def test_a_model_card_has_the_published_form(challenger: Challenger | None) -> None:
+    pointer = a_pointer(challenger=challenger)
+    card = model_card(pointer, a_manifest(), promoted_at=NOW, policy_version="1")
 
     of_component("ModelCard").validate(json.loads(json.dumps(card)))
 

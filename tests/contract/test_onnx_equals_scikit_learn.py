@@ -1,33 +1,55 @@
-"""What ONNX Runtime serves is what scikit-learn trained, for every candidate and any input."""
+"""What ONNX Runtime serves is what was learned, for every candidate, challenger and input."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from credit_core.adapters.onnx_model import OnnxClassifier
 from credit_core.domain.feature_matrix import UNKNOWN_CATEGORY
 from credit_core.errors import ModelOutputError, ModelUnavailableError
-from model_build.candidates import CANDIDATES, Candidate, fit_pairwise
-from model_build.onnx_export import round_down_to_float32, to_onnx
+from model_build import boosting
+from model_build.candidates import CANDIDATES, CHALLENGERS
+from model_build.learning import Calibration, Scorer
+from model_build.onnx_export import round_down_to_float32
 from tests.builders import PRODUCT
 from tests.builders_training import some_loans
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from sklearn.pipeline import Pipeline
 
 FEATURES = PRODUCT.model_features
 CATEGORIES = [place for place, feature in enumerate(FEATURES) if feature.categories]
 NUMBERS = [place for place, feature in enumerate(FEATURES) if not feature.categories]
 LOANS = some_loans()
+CALIBRATION = Calibration(slope=1.2, intercept=-0.1)
+ALL = {candidate.name: candidate for candidate in (*CANDIDATES, *CHALLENGERS.values())}
 
 
-def served(pipeline: Pipeline) -> OnnxClassifier:
-    body = to_onnx(pipeline, input_count=len(FEATURES))
+@cache
+def learned(name: str) -> Scorer:
+    """Return the last stage of a candidate that learned some loans without a search."""
+    for package in ALL[name].packages:
+        pytest.importorskip(package)
+    found = ALL[name].learn(PRODUCT, LOANS.matrix, LOANS.defaulted, ALL[name].searched[0], 0)
+    return found.at(sum(1 for _ in found.scores(LOANS.matrix[:1])) - 1)
+
+
+def served(scorer: Scorer) -> OnnxClassifier:
+    body = scorer.to_onnx(CALIBRATION, input_count=len(FEATURES))
     return OnnxClassifier(body, input_count=len(FEATURES))
+
+
+def probability(scorer: Scorer, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = expit(
+        CALIBRATION.slope * scorer.score(rows) + CALIBRATION.intercept
+    )
+    return found
 
 
 def hostile_rows() -> NDArray[np.float32]:
@@ -39,6 +61,7 @@ def hostile_rows() -> NDArray[np.float32]:
         rows[random.random(600) < 0.1, place] = np.float32(FEATURES[place].maximum or 0)
         rows[random.random(600) < 0.1, place] = np.float32(2**24 + 2)
         rows[random.random(600) < 0.1, place] = np.float32(-1e30)
+        rows[random.random(600) < 0.05, place] = np.finfo(np.float32).max
     rows[random.random(600) < 0.3, CATEGORIES[0]] = UNKNOWN_CATEGORY
     rows[random.random(600) < 0.1, CATEGORIES[0]] = 17.0
     rows[0], rows[1] = np.nan, 0.0
@@ -46,31 +69,87 @@ def hostile_rows() -> NDArray[np.float32]:
     return rows
 
 
-@pytest.mark.parametrize("candidate", CANDIDATES, ids=lambda candidate: candidate.name)
-def test_onnx_equals_scikit_learn_on_hostile_input(candidate: Candidate) -> None:
-    pipeline = candidate.fit(PRODUCT, LOANS.matrix, LOANS.defaulted, 0)
-    rows = hostile_rows()
+@pytest.mark.parametrize("name", ALL)
+def test_onnx_equals_what_was_learned_on_hostile_input(name: str) -> None:
+    scorer, rows = learned(name), hostile_rows()
 
-    answered = served(pipeline).probabilities(rows)
+    answered = served(scorer).probabilities(rows)
 
     assert answered.dtype == np.float32
-    assert np.abs(answered - pipeline.predict_proba(rows)).max() < 1e-6
+    assert np.abs(answered[:, 1] - probability(scorer, rows)).max() < 1e-6
+    assert np.abs(answered.sum(axis=1) - 1).max() < 1e-6
+    assert np.ptp(answered[:, 1]) > 0.05
 
 
-def test_values_at_the_very_threshold_go_the_same_way() -> None:
+@pytest.mark.parametrize("name", ALL)
+def test_every_stage_scores_as_it_did_on_the_way(name: str) -> None:
+    for package in ALL[name].packages:
+        pytest.importorskip(package)
+    loans = LOANS.where(np.arange(600))
+    found = ALL[name].learn(PRODUCT, loans.matrix, loans.defaulted, ALL[name].searched[0], 0)
+    stages = list(found.scores(loans.matrix))
+
+    for stage in {0, len(stages) // 2, len(stages) - 1}:
+        assert found.at(stage).score(loans.matrix) == pytest.approx(stages[stage], abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["additive", "pairwise", "unrestricted", "xgboost"])
+def test_values_at_the_very_threshold_go_the_same_way(name: str) -> None:
     """Thresholds between neighbouring float32 numbers: rounded up, they would move one over."""
+    for package in ALL[name].packages:
+        pytest.importorskip(package)
     random = np.random.default_rng(0)
     matrix = LOANS.matrix.copy()
     low = np.float32(0.1)
     high = np.nextafter(low, np.float32(1))
     matrix[:, -1] = np.where(random.random(len(LOANS)) < 0.5, low, high)
     labels = (matrix[:, -1] == high).astype(np.int64)
-    pipeline = fit_pairwise(PRODUCT, matrix, labels, 0)
+    scorer = ALL[name].learn(PRODUCT, matrix, labels, ALL[name].searched[0], 0).at(50)
 
-    answered = served(pipeline).probabilities(matrix)
+    answered = served(scorer).probabilities(matrix)[:, 1]
 
-    assert np.abs(answered - pipeline.predict_proba(matrix)).max() < 1e-6
-    assert np.ptp(answered[:, 1]) > 0.1
+    assert np.abs(answered - probability(scorer, matrix)).max() < 1e-6
+    assert np.ptp(answered) > 0.1
+
+
+def test_a_scorecard_s_cuts_are_float32_numbers_from_the_loans() -> None:
+    random = np.random.default_rng(0)
+    matrix = LOANS.matrix.copy()
+    place = NUMBERS[-1]
+    low = np.float32(0.1)
+    high = np.nextafter(low, np.float32(1))
+    matrix[:, place] = np.where(random.random(len(LOANS)) < 0.5, low, high)
+    labels = (random.random(len(LOANS)) < np.where(matrix[:, place] == high, 0.6, 0.1)).astype(
+        np.int64
+    )
+    free = replace(ALL["scorecard"])
+    scorer = free.learn(PRODUCT, matrix, labels, free.searched[0], 0).at(3)
+
+    answered = served(scorer).probabilities(matrix)[:, 1]
+
+    assert np.abs(answered - probability(scorer, matrix)).max() < 1e-6
+
+
+def test_a_model_exported_without_rounding_thresholds_answers_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the claim above would miss if it could not fail."""
+    random = np.random.default_rng(0)
+    matrix = LOANS.matrix.copy()
+    # The middle of these two rounds to the upper one.
+    low = np.nextafter(np.float32(0.1), np.float32(1))
+    high = np.nextafter(low, np.float32(1))
+    ties = {}
+    for _ in range(2):
+        matrix[:, -1] = np.where(random.random(len(LOANS)) < 0.5, low, high)
+        labels = (matrix[:, -1] == high).astype(np.int64)
+        scorer = boosting.learn_pairwise(PRODUCT, matrix, labels, boosting.SEARCHED[0], 0).at(50)
+        monkeypatch.setattr(boosting, "round_down_to_float32", lambda values: values)
+        answered = served(scorer).probabilities(matrix)[:, 1]
+        ties[float(low)] = np.abs(answered - probability(scorer, matrix)).max()
+        low, high = high, np.nextafter(high, np.float32(1))
+
+    assert max(ties.values()) > 0.1
 
 
 @pytest.mark.parametrize("value", [0.1, -0.1, 1e-50, 16_777_217.0, 3.5])
@@ -82,13 +161,17 @@ def test_a_threshold_rounds_to_the_nearest_float32_below(value: float) -> None:
     assert float(np.nextafter(np.float32(rounded), np.float32(np.inf))) > value
 
 
-def test_log_odds_are_those_of_the_probabilities() -> None:
-    pipeline = fit_pairwise(PRODUCT, LOANS.matrix, LOANS.defaulted, 0)
-    probability = pipeline.predict_proba(LOANS.matrix)[:, 1]
+@pytest.mark.parametrize("name", ["scorecard", "pairwise"])
+@pytest.mark.parametrize("intercept", [-9.0, 0.0, 9.0])
+def test_log_odds_are_those_of_the_score_however_small_the_probability(
+    name: str, intercept: float
+) -> None:
+    scorer = learned(name)
+    body = scorer.to_onnx(Calibration(1.0, intercept), input_count=len(FEATURES))
 
-    log_odds = served(pipeline).log_odds(LOANS.matrix)
+    log_odds = OnnxClassifier(body, input_count=len(FEATURES)).log_odds(LOANS.matrix)
 
-    assert np.abs(log_odds - np.log(probability / (1 - probability))).max() < 1e-5
+    assert np.abs(log_odds - (scorer.score(LOANS.matrix) + intercept)).max() < 1e-4
 
 
 def test_bytes_that_are_no_model_are_refused() -> None:
@@ -97,8 +180,7 @@ def test_bytes_that_are_no_model_are_refused() -> None:
 
 
 def test_a_model_of_other_inputs_is_refused() -> None:
-    pipeline = CANDIDATES[0].fit(PRODUCT, LOANS.matrix, LOANS.defaulted, 0)
-    body = to_onnx(pipeline, input_count=len(FEATURES))
+    body = learned("scorecard").to_onnx(CALIBRATION, input_count=len(FEATURES))
 
     with pytest.raises(ModelUnavailableError, match=r"expected features tensor\(float\) \[n, 7\]"):
         OnnxClassifier(body, input_count=7)
@@ -108,8 +190,7 @@ def test_a_model_of_other_inputs_is_refused() -> None:
 def test_an_answer_that_is_no_probability_is_an_error(
     answer: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pipeline = CANDIDATES[0].fit(PRODUCT, LOANS.matrix, LOANS.defaulted, 0)
-    model = served(pipeline)
+    model = served(learned("scorecard"))
     monkeypatch.setattr(model, "probabilities", lambda _: np.array([answer], dtype=np.float32))
 
     with pytest.raises(ModelOutputError, match="1 of 1 answers"):

@@ -61,16 +61,16 @@ def test_the_champions_quality_is_stated_with_intervals(
         assert estimate.low < estimate.value < estimate.high
 
 
-def test_the_retraining_says_what_it_promoted(
-    aws: LocalAws, deployment: Deployment, demo: dict[str, Any]
-) -> None:
+def test_the_first_retraining_says_what_it_promoted(aws: LocalAws, deployment: Deployment) -> None:
     stepfunctions: SFNClient = aws.client("stepfunctions")
     executions = stepfunctions.list_executions(
-        stateMachineArn=deployment["RetrainingStateMachine"]
+        stateMachineArn=deployment["RetrainingStateMachine"], statusFilter="SUCCEEDED"
     )["executions"]
-    latest = max(executions, key=lambda execution: execution["startDate"])
-    described = stepfunctions.describe_execution(executionArn=latest["executionArn"])
+    first = min(executions, key=lambda execution: execution["startDate"])
+    described = stepfunctions.describe_execution(executionArn=first["executionArn"])
     output = json.loads(described["output"])
 
-    assert output["version"] == output["champion"] == demo["champion"]["version"]
+    assert output["version"] == output["rollout"]["champion"]
+    assert output["rollout"]["previous_champion"] is None
+    assert output["failed_gates"] == []
     assert {"value", "low", "high"} <= set(output["auc"])

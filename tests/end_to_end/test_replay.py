@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import onnx
 import pytest
 
-from credit_cli.champion import find_champion
 from credit_cli.checkout import Checkout
-from credit_core.adapters.model_registry import S3DynamoModelRegistry
-from credit_core.domain.model_manifest import RolloutPointer, model_key
 from credit_core.domain.places import receipts_prefix
 from credit_core.domain.product import load_product
+from tests.end_to_end.model_variants import move, register_variant, registry_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +24,8 @@ if TYPE_CHECKING:
 
     from credit_cli.aws import LocalAws
     from credit_cli.deployment import Deployment
+    from credit_core.adapters.model_registry import S3DynamoModelRegistry
+    from credit_core.domain.model_manifest import ModelReference
     from tests.end_to_end.conftest import Client, Credit
 
 pytestmark = pytest.mark.end_to_end
@@ -41,73 +38,30 @@ PATIENCE_SECONDS = 120
 
 @pytest.fixture(scope="module")
 def registry(aws: LocalAws, deployment: Deployment) -> S3DynamoModelRegistry:
-    return S3DynamoModelRegistry(
-        PRODUCT.name,
-        s3=aws.client("s3"),
-        bucket=deployment["ModelsBucket"],
-        dynamodb=aws.client("dynamodb"),
-        table=deployment["RegistryTable"],
-    )
+    return registry_of(aws, deployment, PRODUCT.name)
 
 
 @pytest.fixture(scope="module")
-def another_version(aws: LocalAws, deployment: Deployment, registry: S3DynamoModelRegistry) -> str:
+def another(
+    aws: LocalAws, deployment: Deployment, registry: S3DynamoModelRegistry
+) -> ModelReference:
     """A registered model with other bytes and another reference applicant: other reasons."""
-    champion = find_champion(aws, deployment, PRODUCT.name)
-    assert champion is not None
-    manifest = champion.manifest
-    s3: S3Client = aws.client("s3")
-    key = model_key(PRODUCT.name, manifest.version)
-    body = s3.get_object(Bucket=deployment["ModelsBucket"], Key=key)["Body"].read()
-    model = onnx.load_from_string(body)
-    version = f"end-to-end-{uuid.uuid4().hex}"
-    onnx.helper.set_model_props(model, {"made_for": version})
-    changed: bytes = model.SerializeToString()
-    reference = tuple(
-        value if value is None or name in manifest.categories else value + 1.0
-        for name, value in zip(manifest.inputs, manifest.reference, strict=True)
-    )
-    update = {
-        "version": version,
-        "onnx_sha256": hashlib.sha256(changed).hexdigest(),
-        "onnx_bytes": len(changed),
-        "reference": reference,
-    }
-    registry.register(manifest.model_copy(update=update), changed)
-    return version
-
-
-def promote(registry: S3DynamoModelRegistry, version: str) -> str:
-    """Make a version the champion; return the one that was it before."""
-    current = registry.pointer()
-    assert current is not None
-    registry.move(
-        RolloutPointer(
-            product=PRODUCT.name,
-            champion=version,
-            manifest_sha256=registry.manifest_sha256(version),
-            revision=current.revision + 1,
-            moved_at=datetime.now(UTC),
-            moved_by="end-to-end",
-            previous_champion=current.champion,
-        )
-    )
-    return current.champion
+    return register_variant(aws, deployment, registry, PRODUCT.name)
 
 
 @pytest.fixture(scope="module")
 def decisions(
-    client: Client, registry: S3DynamoModelRegistry, another_version: str
+    client: Client, registry: S3DynamoModelRegistry, another: ModelReference
 ) -> Iterator[list[dict[str, Any]]]:
     """A thousand decisions, half of them by a newer model; it stays champion for these tests."""
     prefix, half = f"replay-{uuid.uuid4().hex}", COUNT // 2
     decided = decide(client, varied(prefix, range(half)))
-    before = promote(registry, another_version)
+    before = move(registry, another)
     try:
-        wait_for(client, f"{prefix}-warm", another_version)
+        wait_for(client, f"{prefix}-warm", another.version)
         yield decided + decide(client, varied(prefix, range(half, COUNT)))
     finally:
-        promote(registry, before)
+        move(registry, before.champion, challenger=before.challenger)
 
 
 def varied(prefix: str, numbers: range) -> Iterator[dict[str, Any]]:
@@ -144,7 +98,7 @@ def wait_for(client: Client, prefix: str, version: str) -> None:
 
 
 def test_a_thousand_decisions_replay_identically_after_a_newer_model_is_champion(
-    credit: Credit, decisions: list[dict[str, Any]], another_version: str
+    credit: Credit, decisions: list[dict[str, Any]], another: ModelReference
 ) -> None:
     names = [decision["application_id"] for decision in decisions]
 
@@ -154,7 +108,7 @@ def test_a_thousand_decisions_replay_identically_after_a_newer_model_is_champion
     assert replayed["all_identical"] is True
     models = {it["model"]["version"] for it in decisions if it["model"]}
     assert len(models) == 2
-    assert another_version in models
+    assert another.version in models
     assert {it["decided_by"]["kind"] for it in decisions} == {"cutoff", "fault", "rule"}
 
 

@@ -7,6 +7,7 @@ import pytest
 from credit_core.settings import (
     ArchiverSettings,
     BatchSettings,
+    ComparerSettings,
     FreshnessSettings,
     MaterializerSettings,
     PlannerSettings,
@@ -15,6 +16,8 @@ from credit_core.settings import (
     ReconcilerSettings,
     RecordsSettings,
     ScorerSettings,
+    ServedSetSettings,
+    SkewSettings,
     TrainerSettings,
 )
 from tests.infrastructure.templates import properties, stack_of
@@ -34,8 +37,11 @@ SETTINGS: dict[str, type[EnvironmentSettings]] = {
     "materialization/Push/Pusher/Function": PusherSettings,
     "materialization/Freshness/Meter/Function": FreshnessSettings,
     "archive/Archive/Archiver/Function": ArchiverSettings,
+    "archive/Evidence/Comparer/Function": ComparerSettings,
+    "archive/Evidence/ServedSet/Function": ServedSetSettings,
+    "archive/Skew/Meter/Function": SkewSettings,
     "retraining/Retraining/Trainer/Function": TrainerSettings,
-    "retraining/Retraining/Promoter/Function": PromoterSettings,
+    "retraining/Rollout/Promoter/Function": PromoterSettings,
 }
 
 

@@ -124,10 +124,13 @@ def test_a_function_of_the_api_that_fails_or_is_throttled_pages(
     assert dimensions_of(deployment, alarm)["FunctionName"] == function
 
 
-def test_a_champion_that_cannot_be_loaded_pages(deployment: Deployment) -> None:
-    alarm = properties(deployment.at("operations/Pager/ModelLoadFailure", ALARM))
+@pytest.mark.parametrize("name", ["ModelLoadFailure", "ChallengerFailures"])
+def test_a_model_that_cannot_be_loaded_or_does_not_answer_pages(
+    deployment: Deployment, name: str
+) -> None:
+    alarm = properties(deployment.at(f"operations/Pager/{name}", ALARM))
 
-    assert (alarm["Namespace"], alarm["MetricName"]) == ("CreditDecisions", "ModelLoadFailure")
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("CreditDecisions", name)
     assert alarm["Threshold"] == 0
     expected = {"Stage": deployment.stage.name, "Product": "personal_loan"}
     assert dimensions_of(deployment, alarm) == expected
@@ -161,29 +164,38 @@ def test_a_topic_that_cloudwatch_cannot_use_would_be_noticed(prod: Deployment) -
         assert_cloudwatch_may_use_the_encrypted_topic(mutant)
 
 
-def test_failure_of_either_workflow_pages(deployment: Deployment) -> None:
+def test_failure_of_any_workflow_pages(deployment: Deployment) -> None:
     watched = {
         (alarm["MetricName"], deployment.text(alarm["Dimensions"][0]["Value"], "operations"))
         for alarm in map(properties, deployment.of_type(ALARM).values())
         if alarm["Namespace"] == "AWS/States"
     }
 
-    for machine in ("materialization", "retraining"):
+    for machine in ("materialization", "retraining", "rollout"):
         arn = "arn:<Partition>:states:<Region>:<AccountId>:stateMachine"
         name = f"{arn}:{deployment.stage.prefix}-{machine}"
         assert ("ExecutionsFailed", name) in watched
         assert ("ExecutionsTimedOut", name) in watched
 
 
-def test_a_materialization_that_could_not_be_started_pages(deployment: Deployment) -> None:
-    alarm = properties(deployment.at("operations/Pager/MaterializationNotStarted", ALARM))
+@pytest.mark.parametrize(
+    ("workflow", "triggers"),
+    [
+        ("Materialization", "materialization/Features/Triggers"),
+        ("Retraining", "retraining/Retraining/Triggers"),
+    ],
+)
+def test_a_workflow_that_could_not_be_started_pages(
+    deployment: Deployment, workflow: str, triggers: str
+) -> None:
+    alarm = properties(deployment.at(f"operations/Pager/{workflow}NotStarted", ALARM))
 
     assert (alarm["Namespace"], alarm["MetricName"]) == (
         "AWS/SQS",
         "ApproximateNumberOfMessagesVisible",
     )
     (queue,) = (found["Value"] for found in alarm["Dimensions"])
-    assert deployment.text(queue, "operations") == ("materialization/Features/Triggers/DeadLetters")
+    assert deployment.text(queue, "operations") == f"{triggers}/DeadLetters"
     assert alarm["Threshold"] == 0
 
 

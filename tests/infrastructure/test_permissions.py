@@ -28,6 +28,7 @@ USE_OF_KEY = {
     )
 }
 SECRET = "storage/EntityKey/Secret"
+SIGNING_KEY = "storage/Models/Key"
 LAKE, MODELS, RESULTS, RECEIPTS = (
     f"storage/Buckets/{name}" for name in ("Lake", "Models", "Results", "Receipts")
 )
@@ -42,7 +43,11 @@ TRIGGERS = "materialization/Features/Triggers"
 PUSH_QUEUE = "materialization/Push/Queue"
 METER = "materialization/Freshness/Meter/Function"
 FAILED_BATCHES = "archive/Archive/FailedBatches"
-TRAINER, PROMOTER = (f"retraining/Retraining/{name}/Function" for name in ("Trainer", "Promoter"))
+TRAINER = "retraining/Retraining/Trainer/Function"
+PROMOTER = "retraining/Rollout/Promoter/Function"
+RETRAINING_TRIGGERS = "retraining/Retraining/Triggers"
+SERVED_SET = "archive/Evidence/ServedSet/Function"
+COMPARER, SKEW_METER = "archive/Evidence/Comparer/Function", "archive/Skew/Meter/Function"
 HERE = "<Region>:<AccountId>"
 
 # AWS knows no resource for these, so that they are allowed on "*".
@@ -85,12 +90,24 @@ def expected(stage: str, *, tracing: bool) -> dict[str, Permissions]:
     # Athena looks up this database first, whatever a query reads, and makes it if need be.
     default_database = {f"{glue}:catalog", f"{glue}:database/default"}
     training_sets = f"{RESULTS}/training-sets/*"
+    training_runs = f"{RESULTS}/training-runs/*"
+    prefix = f"credit-{stage}-personal-loan"
+    machines = f"arn:<Partition>:states:{HERE}:stateMachine"
+    executions_of = f"arn:<Partition>:states:{HERE}:execution"
+    nested = "StepFunctionsGetEventsForStepFunctionsExecutionRule"
+    rule_of_nested_executions = {f"arn:<Partition>:events:{HERE}:rule/{nested}"}
     models = f"{MODELS}/personal_loan/*"
+    receipts = f"{RECEIPTS}/receipts/personal_loan/*"
+    approving = {
+        action: {f"{machines}:{prefix}-rollout"}
+        for action in ("states:SendTaskFailure", "states:SendTaskSuccess")
+    }
     deciding = {
         "dynamodb:BatchGetItem": {ONLINE_STORE, DECISIONS, REGISTRY},
         "dynamodb:PutItem": {DECISIONS},
         "s3:GetObject": {models},
         "secretsmanager:GetSecretValue": {SECRET},
+        "kms:Verify": {SIGNING_KEY},
         **USE_OF_KEY,
     }
     return {
@@ -104,6 +121,7 @@ def expected(stage: str, *, tracing: bool) -> dict[str, Permissions]:
                 "dynamodb:Query": {DECISIONS},
                 "dynamodb:UpdateItem": {DECISIONS},
                 "s3:GetObject": {models},
+                "kms:Verify": {SIGNING_KEY},
                 **USE_OF_KEY,
             },
         ),
@@ -153,8 +171,8 @@ def expected(stage: str, *, tracing: bool) -> dict[str, Permissions]:
                 **USE_OF_KEY,
             }
         ),
-        f"{TRIGGERS}/UploadRole": {"states:StartExecution": start},
-        f"{TRIGGERS}/SweepRole": {
+        f"{TRIGGERS}/UploadsRole": {"states:StartExecution": start},
+        f"{TRIGGERS}/SweepsRole": {
             "states:StartExecution": start,
             "sqs:SendMessage": {f"{TRIGGERS}/DeadLetters"},
         },
@@ -198,30 +216,106 @@ def expected(stage: str, *, tracing: bool) -> dict[str, Permissions]:
                 **USE_OF_KEY,
             },
         ),
+        "archive/Evidence/Comparer/Role": function(
+            "archive/Evidence/Comparer/Logs",
+            {
+                "s3:ListBucket": {RECEIPTS},
+                "s3:GetObject": {receipts},
+                "s3:PutObject": {f"{RESULTS}/comparisons/personal_loan/*"},
+                METRICS: {"*"},
+                **USE_OF_KEY,
+            },
+        ),
+        "archive/Evidence/Schedule/Role": {"lambda:InvokeFunction": {COMPARER}},
+        "archive/Evidence/ServedSet/Role": function(
+            "archive/Evidence/ServedSet/Logs",
+            {
+                "s3:ListBucket": {RECEIPTS},
+                "s3:GetObject": {receipts},
+                "s3:PutObject": {f"{RESULTS}/training-sets/served/*"},
+                **USE_OF_KEY,
+            },
+        ),
+        "archive/Skew/Meter/Role": function(
+            "archive/Skew/Meter/Logs",
+            {
+                "s3:ListBucket": {LAKE, RECEIPTS},
+                "s3:GetObject": {receipts, f"{LAKE}/personal_loan/features/*"},
+                "s3:PutObject": {f"{RESULTS}/skew/personal_loan/*"},
+                "secretsmanager:GetSecretValue": {SECRET},
+                METRICS: {"*"},
+                **USE_OF_KEY,
+            },
+        ),
+        "archive/Skew/Schedule/Role": {"lambda:InvokeFunction": {SKEW_METER}},
         "retraining/Retraining/Trainer/Role": function(
             "retraining/Retraining/Trainer/Logs",
             {
                 "s3:ListBucket": {RESULTS},
-                "s3:GetObject": {training_sets, models},
-                "s3:PutObject": {models},
+                "s3:GetObject": {training_sets, training_runs, models},
+                "s3:PutObject": {training_runs, models},
                 "dynamodb:GetItem": {REGISTRY},
                 "dynamodb:PutItem": {REGISTRY},
+                "kms:Sign": {SIGNING_KEY},
+                "kms:Verify": {SIGNING_KEY},
                 **USE_OF_KEY,
             },
         ),
-        "retraining/Retraining/Promoter/Role": function(
-            "retraining/Retraining/Promoter/Logs",
+        "retraining/Rollout/Promoter/Role": function(
+            "retraining/Rollout/Promoter/Logs",
             {
+                **{
+                    action: {REGISTRY}
+                    for action in (
+                        *("dynamodb:ConditionCheckItem", "dynamodb:GetItem", "dynamodb:PutItem"),
+                        *("dynamodb:Query", "dynamodb:UpdateItem"),
+                    )
+                },
                 "s3:GetObject": {models},
-                "dynamodb:GetItem": {REGISTRY},
-                "dynamodb:PutItem": {REGISTRY},
-                "dynamodb:UpdateItem": {REGISTRY},
+                "kms:Verify": {SIGNING_KEY},
+                **(approving if stage == "prod" else {}),
                 **USE_OF_KEY,
             },
         ),
+        "retraining/Rollout/Workflow/Role": workflow(
+            {
+                "lambda:InvokeFunction": {PROMOTER},
+                "cloudwatch:DescribeAlarms": {
+                    f"arn:<Partition>:cloudwatch:{HERE}:alarm:{prefix}-{name}"
+                    for name in (
+                        *("challenger-failures", "model-load-failure"),
+                        *(
+                            ()
+                            if stage == "local"
+                            else ("api-server-errors", "scorer-errors", "scorer-latency")
+                        ),
+                    )
+                },
+            }
+        ),
+        f"{RETRAINING_TRIGGERS}/ArrivalsRole": {
+            "states:StartExecution": {f"{machines}:{prefix}-retraining"}
+        },
+        f"{RETRAINING_TRIGGERS}/ScheduleRole": {
+            "states:StartExecution": {f"{machines}:{prefix}-retraining"},
+            "sqs:SendMessage": {f"{RETRAINING_TRIGGERS}/DeadLetters"},
+        },
         "retraining/Retraining/Workflow/Role": workflow(
             {
-                "lambda:InvokeFunction": {TRAINER, PROMOTER},
+                "lambda:InvokeFunction": {TRAINER, SERVED_SET},
+                "dynamodb:DeleteItem": {REGISTRY},
+                "dynamodb:GetItem": {REGISTRY},
+                "dynamodb:PutItem": {REGISTRY},
+                "states:StartExecution": {f"{machines}:{prefix}-rollout"},
+                "states:DescribeExecution": {
+                    f"{executions_of}:{prefix}-retraining:*",
+                    f"{executions_of}:{prefix}-rollout:*",
+                },
+                "states:StopExecution": {f"{executions_of}:{prefix}-rollout:*"},
+                # AWS's own rule tells of executions that end.
+                "events:DescribeRule": rule_of_nested_executions,
+                "events:PutRule": rule_of_nested_executions,
+                "events:PutTargets": rule_of_nested_executions,
                 **dict.fromkeys(
                     (
                         "athena:GetQueryExecution",
@@ -320,7 +414,9 @@ def test_only_what_aws_cannot_narrow_is_allowed_everywhere(deployment: Deploymen
 def test_the_data_key_is_used_by_way_of_services_only(deployment: Deployment) -> None:
     for path, policy in deployment.of_type(POLICY).items():
         for statement in statements(properties(policy)["PolicyDocument"]):
-            if any(action.startswith("kms:") for action in statement["Action"]):
+            if KEY in deployment.texts(statement["Resource"], stack_of(path)) and any(
+                action.startswith("kms:") for action in statement["Action"]
+            ):
                 services = statement["Condition"]["StringEquals"]["kms:ViaService"]
                 for service in deployment.texts(services, stack_of(path)):
                     assert service.endswith(".<Region>.<URLSuffix>")
@@ -348,7 +444,7 @@ def test_metrics_are_published_in_this_services_namespace_only(deployment: Deplo
         if METRICS in statement["Action"]
     }
 
-    assert len(publishing) == 2
+    assert len(publishing) == 4
     for path, condition in publishing.items():
         namespace = {"StringEquals": {"cloudwatch:namespace": "CreditDecisions"}}
         assert condition == namespace, path
@@ -383,3 +479,20 @@ def test_what_answers_writes_neither_features_nor_models_nor_the_registry(
     }
 
     assert writing == {DECISIONS}
+
+
+def test_the_trainer_alone_signs_and_the_promoter_alone_changes_what_is_registered(
+    deployment: Deployment,
+) -> None:
+    roles = granted(deployment)
+
+    signing = {role for role, may in roles.items() if SIGNING_KEY in may.get("kms:Sign", ())}
+    assert signing == {"retraining/Retraining/Trainer/Role"}
+    updating = {
+        role for role, may in roles.items() if REGISTRY in may.get("dynamodb:UpdateItem", ())
+    }
+    assert updating == {
+        "retraining/Rollout/Promoter/Role",
+        # Of another partition, see below and above.
+        "materialization/Features/Reconciler/Role",
+    }

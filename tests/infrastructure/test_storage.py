@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tests.infrastructure.templates import Deployment
 
 BUCKET, TABLE, KEY = "AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::KMS::Key"
-DATA_KEY = "storage/Data/Key"
+DATA_KEY, SIGNING_KEY = "storage/Data/Key", "storage/Models/Key"
 TABLES = {
     "storage/Tables/OnlineStore": {"entity_key": "HASH"},
     "storage/Tables/Decisions": {"application_id": "HASH", "record": "RANGE"},
@@ -132,9 +132,16 @@ def test_only_rows_of_the_online_store_expire(deployment: Deployment) -> None:
     }
 
 
-def test_keys_rotate(deployment: Deployment) -> None:
-    for key in deployment.of_type(KEY).values():
-        assert properties(key)["EnableKeyRotation"] is True
+def test_keys_that_can_rotate_do(deployment: Deployment) -> None:
+    """KMS rotates no asymmetric key."""
+    for path, key in deployment.of_type(KEY).items():
+        assert (properties(key).get("EnableKeyRotation") is True) is (path != SIGNING_KEY), path
+
+
+def test_models_are_signed_under_a_key_that_only_signs(deployment: Deployment) -> None:
+    key = properties(deployment.at(SIGNING_KEY, KEY))
+
+    assert (key["KeySpec"], key["KeyUsage"]) == ("ECC_NIST_P256", "SIGN_VERIFY")
 
 
 def test_what_holds_state_outlives_a_prod_stack(prod: Deployment) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cfnlint import api as cfnlint  # type: ignore[import-untyped]  # it ships no types
 
-from credit_core.domain.point_in_time import training_set_sql
 from credit_core.domain.product import load_product
 from credit_core.use_cases.plan_materialization import (
     LakeObject,
@@ -22,21 +21,22 @@ from credit_core.use_cases.plan_materialization import (
 )
 from credit_core.use_cases.reconcile import REPEATED_AT_ONCE
 from tests.infrastructure.templates import properties, stack_of
+from tests.infrastructure.workflows import MACHINE, definition, states
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.infrastructure.templates import Deployment
+    from tests.infrastructure.workflows import State
 
-MACHINE = "AWS::StepFunctions::StateMachine"
 MATERIALIZATION = "materialization/Features/Workflow/StateMachine"
 RETRAINING = "retraining/Retraining/Workflow/StateMachine"
+ROLLOUT = "retraining/Rollout/Workflow/StateMachine"
+WORKFLOWS = [MATERIALIZATION, RETRAINING, ROLLOUT]
 PLANNER = "materialization/Features/Planner/Function"
 MATERIALIZER = "materialization/Features/Materializer/Function"
 RECONCILER = "materialization/Features/Reconciler/Function"
 TRIGGERS = "materialization/Features/Triggers"
-TRAINER = "retraining/Retraining/Trainer/Function"
-PROMOTER = "retraining/Retraining/Promoter/Function"
 LAKE = "storage/Buckets/Lake"
 
 # Measured, see decision 12.
@@ -44,23 +44,8 @@ SECONDS_A_ROW = 200e-6
 SECONDS_A_TALLY = 1.6e-3
 PARTS_A_RUN = 200_000
 
-type State = dict[str, Any]
 
-
-def definition(deployment: Deployment, path: str) -> dict[str, Any]:
-    text = properties(deployment.at(path, MACHINE))["DefinitionString"]
-    return dict(json.loads(deployment.text(text, stack_of(path))))
-
-
-def states(machine: dict[str, Any]) -> Iterator[tuple[str, State]]:
-    """Yield each state by name, those inside of a Map included."""
-    for name, state in machine["States"].items():
-        yield name, state
-        if "ItemProcessor" in state:
-            yield from states(state["ItemProcessor"])
-
-
-@pytest.mark.parametrize("path", [MATERIALIZATION, RETRAINING])
+@pytest.mark.parametrize("path", WORKFLOWS)
 def test_each_state_has_only_fields_of_its_query_language(prod: Deployment, path: str) -> None:
     """In the template the definition is text with references, which cfn-lint doesn't look into."""
     machine = {
@@ -77,7 +62,7 @@ def test_each_state_has_only_fields_of_its_query_language(prod: Deployment, path
     assert [str(match) for match in found] == []
 
 
-@pytest.mark.parametrize("path", [MATERIALIZATION, RETRAINING])
+@pytest.mark.parametrize("path", WORKFLOWS)
 def test_every_next_state_exists_and_every_failure_says_why(
     deployment: Deployment, path: str
 ) -> None:
@@ -95,7 +80,7 @@ def test_every_next_state_exists_and_every_failure_says_why(
             assert "'" in state["Cause"] or ".cause" in state["Cause"]
 
 
-@pytest.mark.parametrize("path", [MATERIALIZATION, RETRAINING])
+@pytest.mark.parametrize("path", WORKFLOWS)
 def test_calls_of_functions_are_retried_with_jitter_and_end_in_time(
     deployment: Deployment, path: str
 ) -> None:
@@ -341,49 +326,7 @@ class ALakeOfSmallFiles:
         raise AssertionError(key)
 
 
-# --- Retraining ---------------------------------------------------------------------------------
-
-
-def test_the_training_set_is_the_products_own_query(deployment: Deployment) -> None:
-    start = definition(deployment, RETRAINING)["States"]["StartQuery"]["Arguments"]
-
-    assert start["QueryString"] == training_set_sql(load_product("personal_loan"))
-    assert start["QueryExecutionContext"] == {
-        "Database": f"credit_{deployment.stage.name}_personal_loan"
-    }
-    assert start["WorkGroup"] == deployment.stage.prefix
-
-
-def test_a_query_that_takes_too_long_is_stopped(deployment: Deployment) -> None:
-    machine = definition(deployment, RETRAINING)["States"]
-    limit_ms = deployment.stage.retraining.query_timeout_seconds * 1_000
-
-    (late,) = (
-        choice["Condition"]
-        for choice in machine["QueryDone"]["Choices"]
-        if choice["Next"] == "StopQuery"
-    )
-
-    assert f"> {limit_ms} " in late
-    assert machine["StopQuery"]["Next"] == "QueryTimedOut"
-
-
-def test_nothing_is_promoted_past_the_gates(deployment: Deployment) -> None:
-    machine = definition(deployment, RETRAINING)["States"]
-
-    leading_to_promotion = [
-        name
-        for name, state in machine.items()
-        if "Promote" in json.dumps([state.get("Next"), state.get("Default"), state.get("Choices")])
-    ]
-
-    assert leading_to_promotion == ["GatesPassed"]
-    assert machine["GatesPassed"]["Choices"] == [
-        {"Condition": "{% $states.input.gates_passed %}", "Next": "Promote"}
-    ]
-    assert machine["GatesPassed"]["Default"] == "GatesFailed"
-    assert machine["Train"]["Arguments"]["FunctionName"] == TRAINER
-    assert machine["Promote"]["Arguments"]["FunctionName"] == PROMOTER
+# --- All of them ----------------------------------------------------------------------------------
 
 
 def test_workflows_leave_a_log_without_data(deployment: Deployment) -> None:
@@ -399,16 +342,3 @@ def test_a_log_that_was_retained_is_in_no_later_stacks_way(deployment: Deploymen
             name = deployment.text(properties(group)["LogGroupName"], stack_of(path))
             assert name.startswith(f"/aws/vendedlogs/states/credit-{deployment.stage.name}-")
             assert "<StackId>" in name
-
-
-def test_training_sets_are_encrypted_whatever_the_caller_asks(deployment: Deployment) -> None:
-    (found,) = deployment.of_type("AWS::Athena::WorkGroup").values()
-    workgroup = properties(found)["WorkGroupConfiguration"]
-
-    assert workgroup["EnforceWorkGroupConfiguration"] is True
-    result = workgroup["ResultConfiguration"]
-    location = deployment.text(result["OutputLocation"], "retraining")
-    assert location == "s3://storage/Buckets/Results/training-sets/"
-    assert result["EncryptionConfiguration"]["EncryptionOption"] == "SSE_KMS"
-    key = result["EncryptionConfiguration"]["KmsKey"]
-    assert deployment.text(key, "retraining") == "storage/Data/Key"

@@ -57,6 +57,29 @@ def test_each_decision_is_explained_from_what_is_stored(
     assert flipped > 0
 
 
+def test_what_a_challenger_decided_is_explained_by_the_challenger(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    models = Models(tmp_path)
+    champion, challenger = models.register("v1"), models.register("v2", intercept=-4.0)
+    receipts = some_receipts(COUNT, champion=champion, challenger=challenger)
+    for path in tmp_path.rglob("*.*"):
+        key = path.relative_to(tmp_path).as_posix()
+        deployment.s3.put_object(Bucket="models", Key=key, Body=path.read_bytes())
+    explained = set()
+    for receipt in receipts:
+        if receipt.shadow is None:
+            continue
+        deployment.dynamodb.put_item(TableName="decisions", Item=to_dynamodb(receipt.as_record()))
+
+        status, document = deployment("GET", EXPLANATION, application_id=receipt.application_id)
+
+        assert status == 200
+        assert document["model"] == json.loads(receipt.response)["model"]
+        explained.add(document["model"]["role"])
+    assert explained == {"champion", "challenger"}
+
+
 def test_an_application_that_was_never_decided_is_unknown(deployment: Deployment) -> None:
     status, problem = deployment("GET", EXPLANATION, application_id="nobody")
 

@@ -45,7 +45,7 @@ from credit_core.use_cases.score import ScoreApplication
 from model_build.candidates import CANDIDATES
 from model_build.train import train
 from model_build.training_set import read_training_set
-from tests.builders import NOW, SECRET, FixedChampion, a_timer
+from tests.builders import NOW, SECRET, FixedModels, a_timer
 from tests.builders_aws import TABLE_KEYS, create_table
 from tests.feature_rows import never
 from tests.shared_data import copy_to_parquet, shared_data, view_key
@@ -56,8 +56,8 @@ if TYPE_CHECKING:
 
     from credit_core.domain.decision import Decision
     from credit_core.ports import Tally
+    from model_build.loans import TrainingSet
     from model_build.train import TrainedModel
-    from model_build.training_set import TrainingSet
     from tests.integration.conftest import LocalCloud
 
     type Row = Mapping[str, Any]
@@ -261,9 +261,7 @@ class Service:
         champion = OnnxModel.from_bytes(
             self.model.onnx, self.model.manifest, manifest_sha256="0" * 64
         )
-        return ScoreApplication(
-            PRODUCT, secret=SECRET, store=store, champions=FixedChampion(champion)
-        )
+        return ScoreApplication(PRODUCT, secret=SECRET, store=store, models=FixedModels(champion))
 
     def decide(self, row: Row, **changes: object) -> Decision:
         """Score a loan of the training set at the instant at which it was applied for."""

@@ -12,11 +12,18 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from credit_core.domain.model_manifest import manifest_key
+from credit_core.adapters.dynamodb_items import to_dynamodb
+from credit_core.adapters.signing import KmsSigner
+from credit_core.domain.model_manifest import (
+    Challenger,
+    RolloutMode,
+    manifest_key,
+    signature_key,
+)
 from credit_core.domain.online_store import timestamp_text
 from credit_core.settings import RecordsSettings
-from tests.builders import NOW, PRODUCT, a_manifest, a_pointer
-from tests.builders_aws import create_table
+from tests.builders import NOW, PRODUCT, a_manifest, a_pointer, a_reference
+from tests.builders_aws import create_signing_key, create_table
 from tests.builders_records import a_review_body, an_outcome_body
 from tests.handlers import started
 
@@ -28,8 +35,10 @@ SETTINGS = RecordsSettings(
     decisions_table="decisions",
     registry_table="registry",
     models_bucket="models",
+    signing_key="set by the deployment",
     token_url="https://tokens.example/oauth2/token",
 )
+PROMOTED = NOW - timedelta(days=3)
 DECISION, REVIEW = "/v1/decisions/{application_id}", "/v1/decisions/{application_id}/review"
 
 
@@ -42,7 +51,12 @@ class Deployment:
         for kind in ("decisions", "registry"):
             create_table(self.dynamodb, kind)
         self.s3.create_bucket(Bucket="models")
-        self.function = started("records")
+        kms = boto3.client("kms")
+        key = create_signing_key(kms)
+        self.signer = KmsSigner(kms, key)
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("CREDIT_SIGNING_KEY", key)
+            self.function = started("records")
 
     def decide(self, outcome: str = "approve") -> str:
         """Record a decision of yesterday and return its text."""
@@ -61,10 +75,26 @@ class Deployment:
         )
         return text
 
-    def promote(self, **changes: str) -> None:
+    def promote(self, *, challenger: Challenger | None = None, **changes: Any) -> None:
         manifest = a_manifest().model_copy(update=changes).to_json()
-        self.s3.put_object(Bucket="models", Key=manifest_key(PRODUCT.name, "v1"), Body=manifest)
-        self.point(a_pointer(sha256=hashlib.sha256(manifest).hexdigest()).model_dump_json())
+        sha256 = hashlib.sha256(manifest).hexdigest()
+        for key, body in (
+            (manifest_key(PRODUCT.name, "v1"), manifest),
+            (signature_key(PRODUCT.name, "v1"), self.signer.sign(manifest)),
+        ):
+            self.s3.put_object(Bucket="models", Key=key, Body=body)
+        item = {
+            "product": PRODUCT.name,
+            "record": "model#v1",
+            "manifest_sha256": sha256,
+            "report_sha256": "0" * 64,
+            "state": "champion",
+            "created_at": timestamp_text(NOW),
+            "moved_at": timestamp_text(PROMOTED),
+            "moved_by": "test",
+        }
+        self.dynamodb.put_item(TableName="registry", Item=to_dynamodb(item))
+        self.point(a_pointer(sha256=sha256, challenger=challenger).model_dump_json())
 
     def point(self, pointer: str) -> None:
         self.dynamodb.put_item(
@@ -205,6 +235,7 @@ def test_the_card_describes_the_champion(deployment: Deployment) -> None:
     assert card["policy_version"] == PRODUCT.policy.version
     assert card["evaluation"]["auc"] == manifest.evaluation.auc.model_dump()
     assert card["gates"] == [{"name": "parity", "passed": True, "evidence": "0 of 100 differ"}]
+    assert card["challenger"] is None
     assert card["inputs"] == list(manifest.inputs)
     assert card["reference_applicant"]["loan_amount"] == 0.0
     category = next(feature for feature in PRODUCT.model_features if feature.categories)
@@ -216,12 +247,33 @@ def test_the_card_has_times_as_all_answers_have(deployment: Deployment) -> None:
 
     _, card = deployment("GET", "/v1/model")
 
-    assert card["created_at"] == card["promoted_at"] == timestamp_text(NOW)
+    assert card["created_at"] == timestamp_text(NOW)
+
+
+def test_the_card_says_when_the_champion_was_promoted_not_when_the_pointer_was_moved(
+    deployment: Deployment,
+) -> None:
+    trial = Challenger(model=a_reference("v2"), mode=RolloutMode.LIVE, share=0.1)
+    deployment.promote(challenger=trial)
+
+    _, card = deployment("GET", "/v1/model")
+
+    assert card["promoted_at"] == timestamp_text(PROMOTED)
+    assert card["challenger"] == {"version": "v2", "mode": "live", "share": 0.1}
+
+
+def test_a_card_that_nobody_signed_is_not_shown(deployment: Deployment) -> None:
+    deployment.promote()
+    signature = deployment.signer.sign(b"another manifest")
+    key = signature_key(PRODUCT.name, "v1")
+    deployment.s3.put_object(Bucket="models", Key=key, Body=signature)
+
+    assert deployment("GET", "/v1/model")[0] == 503
 
 
 @pytest.mark.parametrize("changes", [{"version": "v2"}, {"product": "another_loan"}])
 def test_the_card_never_names_a_model_that_the_pointer_does_not(
-    deployment: Deployment, changes: dict[str, str]
+    deployment: Deployment, changes: dict[str, Any]
 ) -> None:
     deployment.promote(**changes)
 

@@ -93,6 +93,24 @@ def test_a_thousand_varied_decisions_replay_identically(models: Models) -> None:
     assert max(receipt.revision for receipt in receipts) == 2
 
 
+def test_decisions_of_champion_and_challenger_replay_with_what_the_other_one_said(
+    models: Models,
+) -> None:
+    champion, challenger = models.register("v7"), models.register("v8", intercept=-4.0)
+    receipts = some_receipts(COUNT // 2, champion=champion, challenger=challenger)
+    replayer = Replayer(models.load, lambda _: PRODUCT)
+
+    replays = [replayer(receipt.as_record()) for receipt in receipts]
+
+    assert [it for it in replays if not it.is_identical] == []
+    shadows = [json.loads(it.shadow) for it in receipts if it.shadow]
+    answered = Counter(json.loads(it.response)["model"]["role"] for it in receipts if it.shadow)
+    assert Counter(it["role"] for it in shadows).keys() == {"champion", "challenger"}
+    assert answered["champion"] > 100
+    assert answered["challenger"] > 100
+    assert {it["outcome"] for it in shadows} == {"approve", "decline", "refer"}
+
+
 def test_they_replay_under_another_definition_with_another_champion(models: Models) -> None:
     """Nothing of today's product is asked but whether the derived features can be checked."""
     product = replace(

@@ -19,12 +19,20 @@ import pytest
 from credit_core.adapters import http_connection
 from credit_core.adapters.entity_key_secret import entity_key_secret
 from credit_core.adapters.online_store_writer import stored_attributes
-from credit_core.domain.model_manifest import manifest_key, model_key
-from credit_core.domain.online_store import feature_row
+from credit_core.adapters.signing import KmsSigner
+from credit_core.domain.model_manifest import (
+    Challenger,
+    ModelReference,
+    RolloutMode,
+    manifest_key,
+    model_key,
+    signature_key,
+)
+from credit_core.domain.online_store import entity_key, feature_row
 from credit_core.domain.strict_json import MAXIMUM_BODY_BYTES
 from credit_core.settings import ScorerSettings
-from tests.builders import PRODUCT, SECRET, a_body, a_manifest, a_pointer, features_of, key_of
-from tests.builders_aws import TABLE_KEYS, create_table
+from tests.builders import PRODUCT, SECRET, a_body, a_manifest, a_pointer, features_of
+from tests.builders_aws import TABLE_KEYS, create_signing_key, create_table
 from tests.builders_onnx import a_linear_onnx
 from tests.faulty_server import document, faulty_server, hangs, sends
 from tests.faulty_server import response as http_response
@@ -33,7 +41,7 @@ from tests.handlers import LAMBDAS, started
 if TYPE_CHECKING:
     import socket
     import threading
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tests.faulty_server import Answer
     from tests.integration.conftest import LocalCloud
@@ -60,6 +68,10 @@ class Deployment:
         for kind in TABLE_KEYS:
             create_table(self.dynamodb, kind, name=self.names[kind])
         self.s3.create_bucket(Bucket=self.names["models"])
+        kms = cloud.client("kms")
+        self.signing_key = create_signing_key(kms)
+        self.signer = KmsSigner(kms, self.signing_key)
+        self.revision = 0
         cloud.client("secretsmanager").create_secret(
             Name=self.names["entity-key"], SecretString=SECRET.decode()
         )
@@ -73,17 +85,32 @@ class Deployment:
             decisions_table=self.names["decisions"],
             registry_table=self.names["registry"],
             models_bucket=self.names["models"],
+            signing_key=self.signing_key,
             entity_key_secret=self.names["entity-key"],
             deadline_ms=DEADLINE_MS,
             pointer_seconds=0,
         ).to_environment()
 
     def materialize(self) -> None:
+        self.materialize_for(["applicant-1"])
+
+    def materialize_for(self, applicants: Sequence[str]) -> None:
+        """Write fresh features of these applicants and of their one region."""
         now = datetime.now(UTC)
-        for view in PRODUCT.feature_views:
+        keys = [
+            (
+                view,
+                entity_key(
+                    PRODUCT, view, {"applicant_id": name, "addr_state": "CA"}, secret=SECRET
+                ),
+            )
+            for view in PRODUCT.feature_views
+            for name in applicants
+        ]
+        for view, key in dict.fromkeys(keys):
             row = feature_row(
                 view,
-                key_of(view),
+                key,
                 event_timestamp=now,
                 created_timestamp=now,
                 features=features_of(view),  # type: ignore[arg-type]
@@ -93,8 +120,16 @@ class Deployment:
 
     def promote(
         self, onnx_body: bytes, *, version: str = "v1", flipped: bool = False
-    ) -> tuple[bytes, bytes]:
-        """Register a model and point to it; return the manifest and the model as they lie there."""
+    ) -> tuple[bytes, bytes, bytes]:
+        """Register a model and point to it; return what lies there, in the order it is read."""
+        reference, read = self.register(onnx_body, version=version, flipped=flipped)
+        self.point(version, sha256=reference.manifest_sha256)
+        return read
+
+    def register(
+        self, onnx_body: bytes, *, version: str = "v1", flipped: bool = False
+    ) -> tuple[ModelReference, tuple[bytes, bytes, bytes]]:
+        """Register a model; return the reference to it, and what lies there."""
         manifest = a_manifest(
             version=version,
             onnx_sha256=hashlib.sha256(onnx_body).hexdigest(),
@@ -102,19 +137,32 @@ class Deployment:
         ).to_json()
         if flipped:
             onnx_body = onnx_body[:-1] + bytes([onnx_body[-1] ^ 1])
+        signature = self.signer.sign(manifest)
         bucket = self.names["models"]
-        self.s3.put_object(Bucket=bucket, Key=manifest_key(PRODUCT.name, version), Body=manifest)
-        self.s3.put_object(Bucket=bucket, Key=model_key(PRODUCT.name, version), Body=onnx_body)
-        self.point(version, sha256=hashlib.sha256(manifest).hexdigest())
-        return manifest, onnx_body
+        for key, body in (
+            (manifest_key(PRODUCT.name, version), manifest),
+            (signature_key(PRODUCT.name, version), signature),
+            (model_key(PRODUCT.name, version), onnx_body),
+        ):
+            self.s3.put_object(Bucket=bucket, Key=key, Body=body)
+        sha256 = hashlib.sha256(manifest).hexdigest()
+        reference = ModelReference(version=version, manifest_sha256=sha256)
+        return reference, (manifest, signature, onnx_body)
 
     def point(self, version: str, *, sha256: str = "0" * 64) -> None:
+        self.move(champion=ModelReference(version=version, manifest_sha256=sha256))
+
+    def move(self, **models: Any) -> None:
+        """Move the rollout pointer."""
+        self.revision += 1
+        changes = models | {"revision": self.revision}
+        pointer = a_pointer().model_copy(update=changes).model_dump_json()
         self.dynamodb.put_item(
             TableName=self.names["registry"],
             Item={
                 "product": {"S": PRODUCT.name},
                 "record": {"S": "rollout"},
-                "pointer": {"S": a_pointer(champion=version, sha256=sha256).model_dump_json()},
+                "pointer": {"S": pointer},
             },
         )
 
@@ -333,7 +381,7 @@ def test_a_store_that_hangs_is_answered_inside_the_deadline(
 
 
 def test_health_says_which_model_decides(deployment: Deployment) -> None:
-    _, onnx_body = deployment.promote(a_model_on_the_amount())
+    *_, onnx_body = deployment.promote(a_model_on_the_amount())
 
     response = health(deployment.start())
 
@@ -391,15 +439,16 @@ def test_while_a_new_champion_cannot_be_loaded_the_last_good_one_decides(
 ) -> None:
     """No request waits or fails, the failure is a metric, and the next try may succeed."""
     monkeypatch.setattr(http_connection, "LONGEST_WAIT_SECONDS", 0.5)
-    monkeypatch.setattr("credit_core.adapters.champions.RETRY_SECONDS", 0.5)
+    monkeypatch.setattr("credit_core.adapters.serving_models.RETRY_SECONDS", 0.5)
     deployment.materialize()
     old = [sends(http_response(body)) for body in deployment.promote(a_model_on_the_amount())]
     with faulty_server() as s3:
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3.url)
         s3.answers = [*old, hangs]
         function = deployment.start()
-        manifest, body = deployment.promote(a_model_on_the_amount(intercept=-2.0), version="v2")
-        new = [sends(http_response(manifest)), sends(http_response(body))]
+        read = deployment.promote(a_model_on_the_amount(intercept=-2.0), version="v2")
+        manifest, _, body = read
+        new = [sends(http_response(content)) for content in read]
         flipped = body[:-1] + bytes([body[-1] ^ 1])
         faults: dict[str, list[Answer]] = {
             "hangs": [hangs],
@@ -408,12 +457,12 @@ def test_while_a_new_champion_cannot_be_loaded_the_last_good_one_decides(
             "breaks off": [
                 sends(http_response(manifest[:-1], length=len(manifest)), then_closes=True)
             ],
-            "has flipped a bit": [new[0], sends(http_response(flipped))],
+            "has flipped a bit": [*new[:2], sends(http_response(flipped))],
         }
         s3.answers = faults[fault]
 
         during = {version_serving(function) for _ in range(5)}
-        loading = function.scorer()._champions._loading
+        loading = function.scorer()._models._loading
         if fault == "hangs":
             assert loading.is_alive()
         loading.join(10)
@@ -428,6 +477,147 @@ def test_while_a_new_champion_cannot_be_loaded_the_last_good_one_decides(
     assert (failures[0]["Stage"], failures[0]["Product"]) == ("local", PRODUCT.name)
 
 
+def test_a_bit_flipped_under_the_serving_champion_is_noticed_and_it_goes_on(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The next start would find no model: it is told while there is one."""
+    monkeypatch.setattr("credit_core.adapters.serving_models.CHECK_SECONDS", 0.1)
+    deployment.materialize()
+    *_, body = deployment.promote(a_model_on_the_amount())
+    function = deployment.start()
+    assert version_serving(function) == "v1"
+    key = model_key(PRODUCT.name, "v1")
+    flipped = bytes([body[0] ^ 1]) + body[1:]
+    deployment.s3.put_object(Bucket=deployment.names["models"], Key=key, Body=flipped)
+
+    printed, deadline = "", time.monotonic() + 10
+    while "ModelLoadFailure" not in printed:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+        assert version_serving(function) == "v1"
+        printed += capsys.readouterr().out
+
+    assert version_serving(function) == "v1"
+
+
+def test_an_unsigned_champion_is_never_served(
+    deployment: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever can write bucket and registry, but not sign, changes nothing."""
+    deployment.materialize()
+    deployment.promote(a_model_on_the_amount())
+    function = deployment.start()
+    reference, _ = deployment.register(a_model_on_the_amount(intercept=-9.0), version="v2")
+    key = signature_key(PRODUCT.name, "v2")
+    signature = deployment.signer.sign(b"another manifest")
+    deployment.s3.put_object(Bucket=deployment.names["models"], Key=key, Body=signature)
+    deployment.move(champion=reference)
+
+    assert version_serving(function) == "v1"
+    function.scorer()._models._loading.join(10)
+    assert version_serving(function) == "v1"
+    assert "ModelLoadFailure" in capsys.readouterr().out
+
+
+# --- champion and challenger ---------------------------------------------------------------
+
+
+def decided(function: Any, **changes: object) -> dict[str, Any]:
+    """Return the decision about a new application."""
+    response = call(function, a_body(application_id=uuid.uuid4().hex, **changes))
+    assert response["statusCode"] == 200, response
+    document: dict[str, Any] = json.loads(response["body"])
+    return document
+
+
+def cast_of(function: Any, *, applicants: int = 60) -> dict[str, str]:
+    """Return the version that answered each of so many applicants."""
+    return {
+        f"applicant-{number}": decided(
+            function, addr_state="CA", applicant_id=f"applicant-{number}"
+        )["model"]["version"]
+        for number in range(applicants)
+    }
+
+
+def on_trial(model: ModelReference, *, share: float = 0.0) -> Challenger:
+    mode = RolloutMode.LIVE if share else RolloutMode.SHADOW
+    return Challenger(model=model, mode=mode, share=share)
+
+
+def test_a_shadow_is_recorded_and_counted_and_not_answered(
+    deployment: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployment.materialize()
+    champion, _ = deployment.register(a_model_on_the_amount())
+    challenger, _ = deployment.register(a_model_on_the_amount(intercept=-4.5), version="v2")
+    deployment.move(champion=champion, challenger=on_trial(challenger))
+
+    document = decided(deployment.start())
+
+    key = {"application_id": {"S": document["application_id"]}, "record": {"S": "decision"}}
+    item = deployment.dynamodb.get_item(TableName=deployment.names["decisions"], Key=key)["Item"]
+    shadow = json.loads(item["shadow"]["S"])
+    assert document["model"]["role"] == "champion"
+    assert (document["outcome"], shadow["outcome"]) == ("decline", "approve")
+    assert (shadow["role"], shadow["version"], shadow["fault"]) == ("challenger", "v2", None)
+    assert shadow["manifest_sha256"] == challenger.manifest_sha256
+    (line,) = metrics_in(capsys.readouterr().out)
+    assert (line["role"], line["shadow_model"], line["shadow_agrees"]) == ("champion", "v2", False)
+    assert (line["ShadowDecisions"], line["ShadowDisagreements"]) == (1, 1)
+    assert "ChallengerDecisions" not in line
+    assert line["StageShadow"] > 0
+    assert str(shadow["probability_of_default"]) not in json.dumps(line)
+
+
+def test_shares_follow_the_pointer_and_applicants_stay_where_they_are(
+    deployment: Deployment,
+) -> None:
+    """Up, down, promoted and rolled back, with features of one applicant for all of them."""
+    deployment.materialize_for([f"applicant-{number}" for number in range(60)])
+    first, _ = deployment.register(a_model_on_the_amount())
+    second, _ = deployment.register(a_model_on_the_amount(intercept=-3.1), version="v2")
+    deployment.move(champion=first, challenger=on_trial(second))
+    function = deployment.start()
+
+    shadow = cast_of(function)
+    deployment.move(champion=first, challenger=on_trial(second, share=0.3))
+    third, again = cast_of(function), cast_of(function)
+    deployment.move(champion=first, challenger=on_trial(second, share=0.7))
+    most = cast_of(function)
+    deployment.move(champion=second, previous_champion=first)
+    promoted = cast_of(function, applicants=3)
+    deployment.move(champion=first, previous_champion=second)
+    rolled_back = cast_of(function, applicants=3)
+
+    assert set(shadow.values()) == {"v1"}
+    assert third == again
+    assert 5 <= list(third.values()).count("v2") <= 32
+    assert all(most[name] == "v2" for name, version in third.items() if version == "v2")
+    assert 28 <= list(most.values()).count("v2") <= 55
+    assert set(promoted.values()) == {"v2"}
+    assert set(rolled_back.values()) == {"v1"}
+
+
+def test_a_challenger_with_a_flipped_bit_answers_nobody_and_is_counted(
+    deployment: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployment.materialize()
+    champion, _ = deployment.register(a_model_on_the_amount())
+    challenger, _ = deployment.register(
+        a_model_on_the_amount(intercept=-9.0), version="v2", flipped=True
+    )
+    deployment.move(champion=champion, challenger=on_trial(challenger, share=1.0))
+    function = deployment.start()
+
+    documents = [decided(function) for _ in range(3)]
+
+    assert {document["model"]["version"] for document in documents} == {"v1"}
+    lines = metrics_in(capsys.readouterr().out)
+    assert [line for line in lines if "ModelLoadFailure" in line]
+    assert not [line for line in lines if "shadow_model" in line]
+
+
 def test_a_request_without_a_model_does_not_wait_for_a_store_that_hangs(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -439,7 +629,7 @@ def test_a_request_without_a_model_does_not_wait_for_a_store_that_hangs(
         deployment.promote(a_model_on_the_amount())
 
         assert version_serving(function) is None
-        assert function.scorer()._champions._loading.is_alive()
+        assert function.scorer()._models._loading.is_alive()
 
 
 # --- what it loads -------------------------------------------------------------------------

@@ -5,10 +5,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-import duckdb
-
 from credit_cli.sample import write_sample
-from credit_core.domain.point_in_time import training_set_sql
+from credit_core.adapters.local_lake import LocalLake
 from model_build.train import train
 from model_build.training_set import read_training_set
 from tests.builders import PRODUCT
@@ -20,22 +18,18 @@ if TYPE_CHECKING:
 def test_the_sample_yields_a_champion_that_passes_every_gate(tmp_path: Path) -> None:
     """Its figures are real but few defaults make them uncertain, so the bounds are wide."""
     write_sample(tmp_path, last_day=date(2026, 11, 19), product=PRODUCT)
-    tables = {PRODUCT.applications_table: PRODUCT.applications_prefix} | {
-        PRODUCT.view_table(view): PRODUCT.view_prefix(view) for view in PRODUCT.feature_views
-    }
     result = tmp_path / "training-set.csv"
-    with duckdb.connect() as connection:
-        for table, prefix in tables.items():
-            connection.read_parquet(str(tmp_path / prefix / "*.parquet")).create_view(table)
-        connection.sql(training_set_sql(PRODUCT)).write_csv(str(result), header=True)
+    LocalLake(PRODUCT, tmp_path).write_training_set(result)
 
     training_set = read_training_set(PRODUCT, result.read_bytes())
     manifest = train(
         PRODUCT, training_set, lineage={}, started_at=datetime(2026, 11, 20, tzinfo=UTC)
     ).manifest
 
-    assert (training_set.rows, training_set.referred, training_set.unservable) == (9_857, 0, 0)
+    assert (training_set.rows, training_set.referred, training_set.unservable) == (9_857, 0, {})
     assert training_set.loans.defaults == 517
     assert [gate for gate in manifest.gates if not gate.passed] == []
     assert 0.60 < manifest.evaluation.auc.value < 0.75
     assert manifest.evaluation.auc.high - manifest.evaluation.auc.low > 0.05
+    assert manifest.candidates["unrestricted"].evaluation.auc.value > 0.60
+    assert manifest.pairwise

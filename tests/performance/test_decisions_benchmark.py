@@ -28,7 +28,8 @@ QUANTILES = {"p50", "p95", "p99"}
 def a_trained_model() -> TrainedModel:
     onnx = a_linear_onnx(intercept=-3.0, loan_amount=1e-5)
     sha256 = hashlib.sha256(onnx).hexdigest()
-    return TrainedModel(a_manifest(version="v1", onnx_sha256=sha256, onnx_bytes=len(onnx)), onnx)
+    manifest = a_manifest(version="v1", onnx_sha256=sha256, onnx_bytes=len(onnx))
+    return TrainedModel(manifest, onnx, b"<!doctype html>")
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,13 @@ def test_each_stage_is_measured_by_the_wall_and_by_the_processor(
     assert found["resident_mb"] > 20
 
 
+def test_a_shadow_is_a_stage_where_there_is_a_challenger_and_only_there(
+    measured: dict[str, Any],
+) -> None:
+    assert "shadow" in measured["challenger"]["stages_cpu_ms"]
+    assert "shadow" not in measured["one_client"]["stages_cpu_ms"]
+
+
 def test_the_floor_is_of_the_same_two_calls(measured: dict[str, Any]) -> None:
     assert set(measured["floor"]["calls_ms"]) == {"BatchGetItem", "PutItem", "both"}
     assert measured["floor"]["receipt_bytes"] > 1_000
@@ -94,13 +102,14 @@ def test_the_report_shows_all_of_it(measured: dict[str, Any]) -> None:
     assert [line for line in page.splitlines() if line.startswith("## ")] == [
         "## One client",
         "## 2 clients",
+        "## One client, with a challenger in shadow",
         "## The emulator's floor",
         "## The model alone",
         "## Cold start",
         "## Memory",
     ]
     tables = re.findall(r"(?:^\|.*\|\n)+", page, re.MULTILINE)
-    assert len(tables) == 7
+    assert len(tables) == 8
     for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1
     assert "None" not in page

@@ -47,3 +47,16 @@ def test_a_long_step_says_in_a_log_that_it_is_at_work(monkeypatch: pytest.Monkey
         step.update("3 of 12 resources")
 
     assert stream.getvalue().splitlines()[0] == "  … CDK deploy: 3 of 12 resources"
+
+
+def test_a_part_of_a_step_is_what_the_step_is_doing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("credit_cli.progress.PLAIN_UPDATE_SECONDS", 0.0)
+    stream = io.StringIO()
+
+    with Progress(stream).step("Retraining") as step, step.part("Candidates") as part:
+        part.update("fold 3 of 5")
+
+    assert stream.getvalue().splitlines()[:2] == [
+        "  … Retraining: Candidates",
+        "  … Retraining: Candidates: fold 3 of 5",
+    ]

@@ -10,7 +10,7 @@ import pytest
 from credit_core.adapters.decision_store import DynamoDecisionStore
 from credit_core.domain.product import Outcome
 from credit_core.use_cases.score import ScoreApplication
-from tests.builders import NOW, PRODUCT, SECRET, FixedChampion, a_body, a_model, a_timer, fresh_rows
+from tests.builders import NOW, PRODUCT, SECRET, FixedModels, a_body, a_model, a_timer, fresh_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ MOST_KEYS = 100
 REGION_MARKET = PRODUCT.view("region_market")
 
 
-class OldPointer(FixedChampion):
+class OldPointer(FixedModels):
     """A champion source that wants to know where the rollout pointer stands."""
 
     def pointer_is_old(self) -> bool:
@@ -86,7 +86,7 @@ def test_any_number_of_views_is_one_batch_get_item(count: int) -> None:
         on_damaged_pointer=lambda _: None,
     )
     champions = OldPointer(a_model(product))
-    score = ScoreApplication(product, secret=SECRET, store=store, champions=champions)
+    score = ScoreApplication(product, secret=SECRET, store=store, models=champions)
 
     answer = score(a_body(), as_of=NOW, timer=a_timer())
 

@@ -23,9 +23,10 @@ from tests.builders import (
     SECRET,
     WITHOUT_RULES,
     FakeDecisionStore,
-    FixedChampion,
+    FixedModels,
     LinearModel,
     a_body,
+    a_manifest,
     a_model,
     a_timer,
     fresh_rows,
@@ -72,7 +73,7 @@ def a_record(
 ) -> Record:
     """Return the receipt of a decision, by default of a decline with two reasons."""
     store = FakeDecisionStore(fresh_rows(product))
-    score = ScoreApplication(product, secret=SECRET, store=store, champions=FixedChampion(model))
+    score = ScoreApplication(product, secret=SECRET, store=store, models=FixedModels(model))
     score(a_body(**changes), as_of=NOW, timer=a_timer())
     (receipt,) = store.receipts.values()
     return receipt.as_record()
@@ -228,13 +229,152 @@ def test_a_model_that_answered_no_probability_is_asked_again() -> None:
 def test_a_view_that_was_not_read_is_recomputed_from_its_status() -> None:
     store = FakeDecisionStore(fresh_rows())
     store.throttled.add(key_of(PRODUCT.feature_views[0]))
-    champion = FixedChampion(MODEL)
-    score = ScoreApplication(PRODUCT, secret=SECRET, store=store, champions=champion)
+    champion = FixedModels(MODEL)
+    score = ScoreApplication(PRODUCT, secret=SECRET, store=store, models=champion)
     score(a_body(), as_of=NOW, timer=a_timer())
 
     found = replayed(store.receipts["application-1"].as_record())
 
     assert (found.verdict, found.note) == (Verdict.IDENTICAL, "")
+
+
+# Champion and challenger.
+
+
+CHALLENGER = LinearModel(
+    MODEL.weights,
+    intercept=-2.0,
+    manifest=a_manifest(version="v2", onnx_sha256="4" * 64),
+    manifest_sha256="5" * 64,
+)
+"""It refers whom the champion declines."""
+
+
+def a_record_of_two(
+    share: float, *, challenger: LinearModel = CHALLENGER, champion: LinearModel = MODEL
+) -> Record:
+    store = FakeDecisionStore(fresh_rows())
+    models = FixedModels(champion, challenger, share=share)
+    score = ScoreApplication(PRODUCT, secret=SECRET, store=store, models=models)
+    score(a_body(), as_of=NOW, timer=a_timer())
+    (receipt,) = store.receipts.values()
+    return receipt.as_record()
+
+
+def replayed_of_two(
+    record: Record, *, champion: LinearModel = MODEL, challenger: LinearModel = CHALLENGER
+) -> Replay:
+    def load(_: str, *, version: str, manifest_sha256: str) -> LoadedModel:
+        model = {"v1": champion, "v2": challenger}.get(version)
+        if model is None or model.manifest_sha256 != manifest_sha256:
+            raise ModelUnavailableError(f"{version} is not registered")
+        return model
+
+    return Replayer(load, lambda _: PRODUCT)(record)
+
+
+@pytest.mark.parametrize(
+    ("share", "role", "other"), [(0.0, "champion", "challenger"), (1.0, "challenger", "champion")]
+)
+def test_whoever_answered_both_are_asked_again(share: float, role: str, other: str) -> None:
+    record = a_record_of_two(share)
+
+    assert json.loads(str(record["response"]))["model"]["role"] == role
+    assert json.loads(str(record["shadow"]))["role"] == other
+    assert replayed_of_two(record).verdict is Verdict.IDENTICAL
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_one_digit_changed_in_a_shadow_shows(share: float) -> None:
+    record = a_record_of_two(share)
+    text = str(record["shadow"])
+    for place in [place for place, character in enumerate(text) if character.isdigit()]:
+        digit = str((int(text[place]) + 1) % 10)
+        changed = f"{text[:place]}{digit}{text[place + 1 :]}"
+        assert not replayed_of_two(record | {"shadow": changed}).is_identical, changed
+
+
+@pytest.mark.parametrize(
+    ("share", "changes", "field"),
+    [
+        (0.0, {"outcome": "approve"}, "shadow.outcome"),
+        (0.0, {"role": "champion"}, "shadow.role"),
+        (1.0, {"role": "challenger"}, "shadow.role"),
+        (0.0, {"points": 1.5}, "shadow.points"),
+        (
+            0.0,
+            {"outcome": None, "points": None, "probability_of_default": None, "fault": "it failed"},
+            "shadow.fault",
+        ),
+    ],
+)
+def test_a_shadow_that_says_something_else_is_named(
+    share: float, changes: dict[str, Any], field: str
+) -> None:
+    found = replayed_of_two(with_json(a_record_of_two(share), "shadow", **changes))
+
+    assert found.verdict is Verdict.DIFFERENT
+    assert field in fields(found)
+
+
+def test_a_role_that_nobody_had_shows() -> None:
+    """Whether a challenger answered decides who was tried on: it isn't taken on trust."""
+    record = a_record_of_two(0.0)
+    model = json.loads(str(record["response"]))["model"]
+
+    swapped = with_json(record, "response", model=model | {"role": "challenger"})
+    alone = {name: value for name, value in swapped.items() if name != "shadow"}
+    third = with_json(record, "response", model=model | {"role": "third"})
+
+    assert fields(replayed_of_two(swapped)) == {"shadow.role"}
+    assert fields(replayed_of_two(alone)) == {"shadow"}
+    assert replayed_of_two(third).verdict is Verdict.NOT_REPLAYABLE
+
+
+def test_a_shadow_beside_no_model_shows() -> None:
+    record = a_record(model=None) | {"shadow": a_record_of_two(0.0)["shadow"]}
+
+    assert fields(replayed_of_two(record)) == {"shadow"}
+
+
+@pytest.mark.parametrize("kind", [FailingModel, BrokenModel])
+def test_a_shadow_that_failed_fails_again_or_is_taken_as_recorded(kind: type[LinearModel]) -> None:
+    broken = kind(
+        MODEL.weights, manifest=CHALLENGER.manifest, manifest_sha256=CHALLENGER.manifest_sha256
+    )
+    record = a_record_of_two(0.0, challenger=broken)
+
+    again = replayed_of_two(record, challenger=broken)
+    mended = replayed_of_two(record)
+
+    assert again.verdict is Verdict.IDENTICAL
+    passing = kind is BrokenModel
+    assert mended.verdict is (Verdict.IDENTICAL if passing else Verdict.DIFFERENT)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}"])
+def test_a_shadow_that_cannot_be_read_is_told(text: str) -> None:
+    found = replayed_of_two(a_record_of_two(0.0) | {"shadow": text})
+
+    assert found.verdict is Verdict.NOT_REPLAYABLE
+    assert found.note.startswith("its shadow cannot be read")
+
+
+def test_a_shadows_model_that_cannot_be_had_is_told() -> None:
+    record = with_json(a_record_of_two(0.0), "shadow", version="v9")
+
+    assert replayed_of_two(record).note == "v9 is not registered"
+
+
+def test_the_last_bits_of_a_shadow_are_called_rounding() -> None:
+    near = nudged(1e-9)
+    near.manifest, near.manifest_sha256 = CHALLENGER.manifest, CHALLENGER.manifest_sha256
+    near.intercept = CHALLENGER.intercept
+
+    found = replayed_of_two(a_record_of_two(0.0), challenger=near)
+
+    assert found.verdict is Verdict.ROUNDING
+    assert fields(found) >= {"shadow.probability_of_default"}
 
 
 # Rounding.

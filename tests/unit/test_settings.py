@@ -8,6 +8,7 @@ from credit_core.errors import ConfigurationError
 from credit_core.settings import (
     ArchiverSettings,
     BatchSettings,
+    ComparerSettings,
     EnvironmentSettings,
     FreshnessSettings,
     MaterializerSettings,
@@ -17,6 +18,8 @@ from credit_core.settings import (
     ReconcilerSettings,
     RecordsSettings,
     ScorerSettings,
+    ServedSetSettings,
+    SkewSettings,
     TrainerSettings,
 )
 from tests.example_environments import EXAMPLE_ENVIRONMENTS
@@ -31,6 +34,9 @@ CLASSES: dict[str, type[EnvironmentSettings]] = {
     "pusher": PusherSettings,
     "freshness": FreshnessSettings,
     "archiver": ArchiverSettings,
+    "comparer": ComparerSettings,
+    "served_set": ServedSetSettings,
+    "skew": SkewSettings,
     "trainer": TrainerSettings,
     "promoter": PromoterSettings,
 }

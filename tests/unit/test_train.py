@@ -1,110 +1,192 @@
-"""Training on made-up loans: what is chosen, what is written down, and that it repeats."""
+"""Training on made-up loans: what is written down of a model, and that it repeats."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from credit_core.domain.model_manifest import ModelManifest
-from model_build.candidates import CANDIDATES, Candidate, fit_logistic
-from model_build.train import TrainedModel, reference_applicant, select, train
-from model_build.training_set import LoanSet, read_training_set
+from credit_core.adapters.onnx_model import OnnxClassifier
+from credit_core.domain.feature_matrix import with_derived
+from credit_core.domain.model_manifest import ModelManifest, Split
+from model_build.baselines import golden_vectors, reference_applicant
+from model_build.code_version import code_sha256
+from model_build.previous import PreviousModel
+from model_build.train import TrainedModel, train
 from tests.builders import PRODUCT
-from tests.builders_training import as_csv, some_loans, some_rows
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from sklearn.pipeline import Pipeline
-
-    from credit_core.domain.product import CreditProduct
+from tests.builders_onnx import a_linear_onnx
+from tests.builders_training import QUICK, a_training_set, some_loans, some_rows
 
 STARTED = datetime(2026, 11, 20, 12, tzinfo=UTC)
 LINEAGE = {"query": "SELECT 1", "query_execution_id": "q-1", "run_id": "run-1"}
-LOGISTIC, UNRESTRICTED = CANDIDATES[0], CANDIDATES[-1]
+CEILING = replace(QUICK, name="ceiling", pairwise=False)
 POSITIONS = {feature.name: place for place, feature in enumerate(PRODUCT.model_features)}
 
 
-def a_model(*candidates: Candidate) -> TrainedModel:
-    training_set = read_training_set(PRODUCT, as_csv(some_rows()))
-    return train(PRODUCT, training_set, lineage=LINEAGE, started_at=STARTED, candidates=candidates)
+def a_model(*candidates: object, previous: PreviousModel | None = None) -> TrainedModel:
+    return train(
+        PRODUCT,
+        a_training_set(some_rows()),
+        lineage=LINEAGE,
+        started_at=STARTED,
+        candidates=candidates,  # type: ignore[arg-type]
+        previous=previous,
+    )
 
 
 @pytest.fixture(scope="module")
-def logistic() -> TrainedModel:
-    return a_model(LOGISTIC)
+def trained() -> TrainedModel:
+    return a_model(QUICK)
 
 
-def test_the_same_training_set_and_start_give_the_same_bytes(logistic: TrainedModel) -> None:
-    again = a_model(LOGISTIC)
+def test_the_same_training_set_and_start_give_the_same_bytes(trained: TrainedModel) -> None:
+    again = a_model(QUICK)
 
-    assert again.onnx == logistic.onnx
-    assert again.manifest.to_json() == logistic.manifest.to_json()
-
-
-def test_boosted_trees_repeat_to_the_byte_as_well() -> None:
-    additive = CANDIDATES[1]
-
-    assert a_model(additive).onnx == a_model(additive).onnx
+    assert again.onnx == trained.onnx
+    assert again.manifest.to_json() == trained.manifest.to_json()
+    assert again.report == trained.report
 
 
-def test_a_healthy_model_passes_every_gate(logistic: TrainedModel) -> None:
-    assert [gate.name for gate in logistic.manifest.gates if not gate.passed] == []
-    assert len(logistic.manifest.gates) == 10
+def test_a_healthy_model_passes_every_gate(trained: TrainedModel) -> None:
+    assert [gate for gate in trained.manifest.gates if not gate.passed] == []
+    assert len({gate.name for gate in trained.manifest.gates}) == 23
 
 
-def test_the_manifest_says_where_the_model_came_from(logistic: TrainedModel) -> None:
-    manifest = logistic.manifest
+def test_trained_again_on_the_same_loans_it_equals_the_champion(trained: TrainedModel) -> None:
+    again = a_model(QUICK, previous=PreviousModel(trained.manifest, trained.onnx))
+
+    gates = {gate.name: gate for gate in again.manifest.gates}
+    assert again.manifest.gates_passed
+    assert "AUC +0.0000" in gates["beats_champion"].evidence
+    assert "none of these loans" in gates["beats_champion"].evidence
+    assert trained.manifest.version in gates["drift"].evidence
+
+
+def test_the_manifest_says_where_the_model_came_from(trained: TrainedModel) -> None:
+    manifest = trained.manifest
 
     assert manifest.version.startswith("20261120T120000Z-")
     assert manifest.version.endswith(manifest.onnx_sha256[:12])
     assert manifest.training_set.items() >= LINEAGE.items()
-    assert manifest.training_set["rows"] == 2_400
+    assert manifest.training_set["rows"] == manifest.training_set["rows_labelled"] == 2_400
     assert manifest.training_set["rows_trained"] == 1_800
+    assert manifest.training_set["out_of_time_from"] == "2026-10-15T00:00:00.000000Z"
+    assert manifest.evaluation.split is Split.OUT_OF_TIME
     assert manifest.evaluation.loans == 600
     assert set(manifest.libraries) > {"scikit-learn", "onnx", "onnxruntime"}
+    assert manifest.code_sha256 == code_sha256()
 
 
-def test_the_manifest_survives_its_own_json(logistic: TrainedModel) -> None:
-    body = logistic.manifest.to_json()
+def test_without_time_the_manifest_says_nothing_of_it() -> None:
+    timeless = a_training_set(some_rows(1_200))
+    timeless = replace(timeless, loans=replace(timeless.loans, event_timestamps=None))
 
-    assert ModelManifest.from_json(body) == logistic.manifest
+    manifest = train(PRODUCT, timeless, lineage={}, started_at=STARTED, candidates=[QUICK]).manifest
+
+    assert manifest.evaluation.split is Split.CROSS_VALIDATED
+    assert manifest.evaluation.loans == manifest.training_set["rows_trained"] == 1_200
+    assert manifest.evaluation.first_event is None
+    assert manifest.training_set["out_of_time_from"] is None
+    assert ModelManifest.from_json(manifest.to_json()) == manifest
+
+
+def test_the_manifest_survives_its_own_json(trained: TrainedModel) -> None:
+    body = trained.manifest.to_json()
+
+    assert ModelManifest.from_json(body) == trained.manifest
     assert "NaN" not in json.dumps(json.loads(body))
 
 
-def test_a_candidate_outside_the_pairwise_class_is_measured_but_never_chosen() -> None:
-    manifest = a_model(LOGISTIC, UNRESTRICTED).manifest
+def test_all_candidates_are_measured_and_the_chosen_one_is_said() -> None:
+    manifest = a_model(QUICK, CEILING).manifest
 
-    assert manifest.algorithm == "logistic"
-    assert set(manifest.candidates) == {"logistic", "unrestricted"}
+    assert manifest.algorithm == "scorecard"
+    assert set(manifest.candidates) == {"scorecard", "ceiling"}
+    assert not manifest.candidates["ceiling"].pairwise
+    assert manifest.selection == "scorecard is the only candidate that may become champion"
+    assert manifest.candidates["scorecard"].evaluation == manifest.evaluation
+    assert manifest.parameters == manifest.candidates["scorecard"].parameters
 
 
 def test_without_a_choice_the_gate_on_the_model_s_class_says_so() -> None:
-    manifest = a_model(UNRESTRICTED).manifest
+    manifest = a_model(CEILING).manifest
 
     failed = {gate.name: gate.evidence for gate in manifest.gates if not gate.passed}
+    assert set(failed) == {"champion_class"}
     assert "interactions of any order" in failed["champion_class"]
 
 
-def test_the_simplest_of_equal_candidates_is_chosen() -> None:
-    """The twin is the same model under another name, so no figure can tell them apart."""
-    twin = replace(LOGISTIC, name="twin")
+def test_the_baseline_is_that_of_the_loans_trained_on(trained: TrainedModel) -> None:
+    manifest = trained.manifest
 
-    assert select(PRODUCT, some_loans(), [LOGISTIC, twin], seed=1).candidate is LOGISTIC
-    assert select(PRODUCT, some_loans(), [twin, LOGISTIC], seed=1).candidate is twin
+    assert set(manifest.baseline) == set(POSITIONS)
+    assert all(
+        sum(it.shares) == pytest.approx(1)
+        for it in (*manifest.baseline.values(), manifest.baseline_probability)
+    )
+    assert manifest.baseline["employment_years"].shares[-1] == pytest.approx(0.1, abs=0.03)
 
 
-def test_a_clearly_better_candidate_beats_a_simpler_one() -> None:
-    blind = Candidate("blind", pairwise=True, fit=fit_blindly)
+def test_progress_names_the_candidate_and_what_comes_last() -> None:
+    told: list[str] = []
 
-    chosen = select(PRODUCT, some_loans(), [blind, LOGISTIC], seed=1)
+    train(
+        PRODUCT,
+        a_training_set(some_rows(1_200)),
+        lineage={},
+        started_at=STARTED,
+        candidates=[QUICK],
+        progress=told.append,
+    )
 
-    assert chosen.candidate is LOGISTIC
-    assert "blind 0." in chosen.evidence
+    assert told[0] == "scorecard: fitting"
+    assert told[-1] == "judging"
+
+
+def test_golden_vectors_are_answered_again(trained: TrainedModel) -> None:
+    golden = trained.manifest.golden
+    model = OnnxClassifier(trained.onnx, input_count=len(trained.manifest.inputs))
+    matrix = np.array([vector.model_input for vector in golden], dtype=np.float32)
+
+    assert len(golden) >= 16
+    assert model.log_odds(matrix).tolist() == [vector.log_odds for vector in golden]
+    assert np.ptp(model.log_odds(matrix)) > 1
+
+
+def test_golden_vectors_are_nobody_s_and_yet_consistent() -> None:
+    """No loan has all the values of one, and what is derived follows from the rest."""
+    loans = some_loans(600)
+    model = OnnxClassifier(a_linear_onnx(inq_last_6mths=0.3), input_count=len(POSITIONS))
+
+    golden = golden_vectors(PRODUCT, loans, model, seed=0)
+
+    matrix = np.array([vector.model_input for vector in golden], dtype=np.float32)
+    known = {row.tobytes() for row in loans.matrix}
+    base = len(PRODUCT.base_features)
+    assert not {row.tobytes() for row in matrix} & known
+    derived = with_derived(PRODUCT, matrix[:, :base]).astype(np.float32)
+    assert np.array_equal(derived, matrix, equal_nan=True)
+
+
+def test_golden_vectors_lie_at_the_cut_offs() -> None:
+    model = OnnxClassifier(
+        a_linear_onnx(intercept=-3.0, inq_last_6mths=0.1), input_count=len(POSITIONS)
+    )
+
+    golden = golden_vectors(PRODUCT, some_loans(600), model, seed=0)
+
+    answers = np.array([1 / (1 + np.exp(-vector.log_odds)) for vector in golden])
+    for cutoff in (PRODUCT.policy.approve_up_to, PRODUCT.policy.decline_from):
+        assert np.abs(answers - cutoff).min() < 0.005
+
+
+def test_a_model_that_answers_with_no_probability_has_no_golden_vectors() -> None:
+    model = OnnxClassifier(a_linear_onnx(intercept=-500.0), input_count=len(POSITIONS))
+
+    assert golden_vectors(PRODUCT, some_loans(200), model, seed=0) == ()
 
 
 def test_the_reference_applicant_is_the_typical_good_one() -> None:
@@ -125,53 +207,3 @@ def test_a_feature_that_is_never_known_has_no_reference_value() -> None:
     loans.matrix[:, POSITIONS["employment_years"]] = np.nan
 
     assert np.isnan(reference_applicant(PRODUCT, loans)[POSITIONS["employment_years"]])
-
-
-def test_no_coefficient_contradicts_its_declared_direction() -> None:
-    """Here more inquiries mean fewer defaults: the feature is left out, not turned around."""
-    loans = some_loans()
-    inverted = 1 - loans.defaulted
-
-    pipeline = fit_logistic(PRODUCT, loans.matrix, inverted, 0)
-
-    taken = pipeline["encode"].transformers_[0][2]
-    assert POSITIONS["inq_last_6mths"] not in taken
-    assert POSITIONS["total_bal_il"] in taken
-
-
-def test_an_extreme_income_counts_no_more_than_a_high_one() -> None:
-    loans = some_loans()
-    pipeline = fit_logistic(PRODUCT, loans.matrix, loans.defaulted, 0)
-    rich, richer = loans.matrix[:1].copy(), loans.matrix[:1].copy()
-    rich[0, POSITIONS["annual_income"]] = loans.matrix[:, POSITIONS["annual_income"]].max()
-    richer[0, POSITIONS["annual_income"]] = 1e7
-
-    assert pipeline.predict_proba(rich).tolist() == pipeline.predict_proba(richer).tolist()
-
-
-@pytest.mark.parametrize("candidate", CANDIDATES, ids=lambda candidate: candidate.name)
-def test_a_feature_that_is_never_known_is_left_out(candidate: Candidate) -> None:
-    loans = some_loans(400)
-    loans.matrix[:, POSITIONS["employment_years"]] = np.nan
-
-    pipeline = candidate.fit(PRODUCT, loans.matrix, loans.defaulted, 0)
-
-    assert POSITIONS["employment_years"] not in pipeline["encode"].transformers_[0][2]
-    assert pipeline.predict_proba(loans.matrix).shape == (400, 2)
-
-
-def fit_blindly(
-    product: CreditProduct, matrix: NDArray[np.float32], defaulted: NDArray[np.int64], seed: int
-) -> Pipeline:
-    """Fit on nothing but noise."""
-    noise = np.random.default_rng(seed).permutation(defaulted)
-    return fit_logistic(product, matrix, noise, seed)
-
-
-def test_loans_keep_their_order_when_some_are_chosen() -> None:
-    loans = some_loans(50)
-
-    chosen = loans.where(loans.defaulted == 1)
-
-    assert isinstance(chosen, LoanSet)
-    assert len(chosen) == chosen.defaults == loans.defaults

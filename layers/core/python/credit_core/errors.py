@@ -14,10 +14,13 @@
     ├── DamagedReceiptError         a stored decision cannot be read
     ├── MalformedFeaturesError      a stored feature row cannot be read
     ├── ModelUnavailableError       there is no champion, or it cannot be loaded
-    │   └── ArtifactIntegrityError  its bytes are not the bytes that were registered
+    │   ├── ArtifactIntegrityError  its bytes are not the bytes that were registered
+    │   ├── SignatureInvalidError   its manifest is not signed under this service's key
+    │   └── GoldenVectorError       it answers otherwise than when it was registered
     ├── ModelOutputError            the model answered something that is no probability
     ├── InvalidFeatureFileError     a lake file does not match the product definition
     ├── TrainingDataError           the training set cannot support a model
+    ├── RetrainingSupersededError   another retraining of the product has taken over
     └── RolloutConflictError        somebody else moved the rollout pointer meanwhile
 
 Names end in ``Error``; messages carry measured values, never an applicant's; HTTP is unknown here.
@@ -119,6 +122,23 @@ class ArtifactIntegrityError(ModelUnavailableError):
         super().__init__(f"{key} has SHA-256 {actual[:12]}…, registered was {expected[:12]}…")
 
 
+class SignatureInvalidError(ModelUnavailableError):
+    """A manifest's signature was not made for it under this service's key."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"{key} is not signed under the signing key of this service")
+
+
+class GoldenVectorError(ModelUnavailableError):
+    """The model answers otherwise than it did when it was registered."""
+
+    def __init__(self, version: str, *, differing: int, of: int, largest: float) -> None:
+        super().__init__(
+            f"model {version} answers {differing} of {of} golden vectors otherwise than when it "
+            f"was registered, by up to {largest:.3g} log-odds"
+        )
+
+
 class ModelOutputError(CreditScoringError):
     """The model answered something that is not a probability."""
 
@@ -129,6 +149,15 @@ class InvalidFeatureFileError(CreditScoringError):
 
 class TrainingDataError(CreditScoringError):
     """The training set cannot support a model: too few rows, no defaults, a missing column."""
+
+
+class RetrainingSupersededError(CreditScoringError):
+    """Another retraining of the product holds the lock."""
+
+    def __init__(self, holder: str) -> None:
+        super().__init__(
+            f"the retraining {holder} has taken over since; redrive that one, or start another"
+        )
 
 
 class RolloutConflictError(CreditScoringError):

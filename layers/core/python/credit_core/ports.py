@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from credit_core.domain.judgement import Estimator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime, timedelta
 
     from credit_core.domain.application_records import ApplicationRecords, Record, StoredRecord
     from credit_core.domain.metrics import Measurement
-    from credit_core.domain.model_manifest import ModelManifest, RolloutPointer
+    from credit_core.domain.model_manifest import ModelManifest, ModelReference, RolloutPointer
     from credit_core.domain.online_store import FeatureRow
     from credit_core.domain.product import FeatureView, Value
     from credit_core.domain.receipt import Receipt
@@ -97,14 +98,27 @@ class LoadedModel(Estimator, Protocol):
         """The SHA-256 under which that manifest was registered."""
 
 
-class ChampionSource(Protocol):
-    """Provides the model that the rollout pointer names."""
+@dataclass(frozen=True, slots=True)
+class Lineup:
+    """The models that decide now.
+
+    ``share`` is of the applicants whom the challenger answers, 0 in shadow. Where there is a
+    challenger, each of the two is asked about every applicant.
+    """
+
+    champion: LoadedModel
+    challenger: LoadedModel | None = None
+    share: float = 0.0
+
+
+class ModelSource(Protocol):
+    """Provides the models that the rollout pointer names."""
 
     def pointer_is_old(self) -> bool:
         """Whether the known pointer should be read again."""
 
-    def model(self, pointer: RolloutPointer | None) -> LoadedModel:
-        """Return the model to score with; ``pointer`` is the one just read, if it was read.
+    def lineup(self, pointer: RolloutPointer | None) -> Lineup:
+        """Return the models to score with; ``pointer`` is the one just read, if it was read.
 
         Raises:
             ModelUnavailableError: There is no champion, or it cannot be loaded.
@@ -114,27 +128,83 @@ class ChampionSource(Protocol):
 # --- registry ------------------------------------------------------------------------------
 
 
-class ModelRegistry(Protocol):
-    """Keeps models with their states, and the pointer to the one that answers."""
+class ModelState(StrEnum):
+    """What a registered model does. Whatever is withdrawn is again what it was registered as."""
 
-    def register(self, manifest: ModelManifest, onnx: bytes) -> None:
-        """Keep a model for good. Registering the same bytes again changes nothing.
+    REGISTERED = "registered"
+    REJECTED = "rejected"
+    SHADOW = "shadow"
+    LIVE = "live"
+    CHAMPION = "champion"
+    RETIRED = "retired"
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredModel:
+    """A model as the registry lists it, and who brought it into its state."""
+
+    reference: ModelReference
+    state: ModelState
+    created_at: datetime
+    report_sha256: str
+    moved_at: datetime
+    moved_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class PointerMove:
+    """One move of the rollout pointer; ``before`` is None at the first."""
+
+    before: RolloutPointer | None
+    after: RolloutPointer
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A rollout that waits for a person, or the person's word on it.
+
+    ``task_token`` lets the rollout go on. ``approved`` is None while nobody has said anything.
+    """
+
+    version: str
+    task_token: str
+    asked_at: datetime
+    asked_by: str
+    approved: bool | None = None
+    decided_at: datetime | None = None
+    decided_by: str | None = None
+
+
+class ModelRegistry(Protocol):
+    """Keeps models with their states, and the pointer to those that answer."""
+
+    def register(
+        self,
+        manifest: ModelManifest,
+        onnx: bytes,
+        report: bytes,
+        *,
+        registered_by: str = ...,
+        as_of: datetime | None = None,
+    ) -> None:
+        """Keep a model for good, signed. Registering the same bytes again changes nothing.
 
         Raises:
             ArtifactIntegrityError: Other bytes are registered under this version.
+            SignatureInvalidError: What lies there as its signature is none.
             StoreUnavailableError: It is not known to be registered; doing it again is safe.
         """
 
-    def manifest_sha256(self, version: str) -> str:
-        """Return the SHA-256 of the manifest that was registered under a version.
+    def find(self, version: str) -> RegisteredModel:
+        """Return what is registered under a version.
 
         Raises:
             ModelUnavailableError: There is no such version.
             StoreUnavailableError: The registry did not answer.
         """
 
-    def load(self, pointer: RolloutPointer) -> LoadedModel:
-        """Return the model that a pointer names, verified, as the scorer would load it.
+    def load(self, model: ModelReference) -> LoadedModel:
+        """Return a registered model, verified, as the scorer would load it.
 
         Raises:
             ModelUnavailableError: It cannot be loaded, or is not for this product.
@@ -147,12 +217,48 @@ class ModelRegistry(Protocol):
             StoreUnavailableError: The registry did not answer.
         """
 
-    def move(self, pointer: RolloutPointer) -> None:
-        """Replace the pointer of the revision before this one, and set both models' states.
+    def moves(self) -> Iterator[PointerMove]:
+        """Yield the moves of the pointer, the latest first.
 
         Raises:
-            RolloutConflictError: The pointer is not of the revision before this one any more.
+            StoreUnavailableError: The registry did not answer.
+        """
+
+    def move(self, pointer: RolloutPointer) -> None:
+        """Replace the pointer of the revision before this one, and set the models' states.
+
+        Raises:
+            RolloutConflictError: The pointer is not of the revision before this one any more, or a
+                model that it names was retired.
             StoreUnavailableError: It is not known to be moved; doing it again is safe.
+        """
+
+    def retire(self, version: str, *, revision: int, moved_by: str, as_of: datetime) -> None:
+        """Take a model out of use for good, if the pointer is still of that revision.
+
+        Args:
+            version: A model that the pointer does not name.
+            revision: Of the pointer that was read; 0 where there is none.
+            moved_by: Who or what asks for it.
+            as_of: Now, with time zone.
+
+        Raises:
+            RolloutConflictError: The pointer was moved meanwhile.
+            StoreUnavailableError: It is not known to be retired; doing it again is safe.
+        """
+
+    def keep_approval(self, approval: Approval) -> None:
+        """Note that a rollout waits for a person, or what the person said.
+
+        Raises:
+            StoreUnavailableError: It is not known to be noted; doing it again is safe.
+        """
+
+    def approval(self, version: str) -> Approval | None:
+        """Return what is noted of a version's approval, None if nobody was asked.
+
+        Raises:
+            StoreUnavailableError: The registry did not answer.
         """
 
 
@@ -390,6 +496,24 @@ class ReceiptArchive(Protocol):
 
         Raises:
             StoreUnavailableError: Not all are known.
+        """
+
+
+class ArchivedRecords(Protocol):
+    """Reads the archive."""
+
+    def keys(self, days: Days) -> Iterator[str]:
+        """Yield the key of each record of these days.
+
+        Raises:
+            StoreUnavailableError: Not all are known.
+        """
+
+    def records(self, keys: Iterable[str]) -> Iterator[StoredRecord | None]:
+        """Yield the record under each key, in their order; None where it is no record.
+
+        Raises:
+            StoreUnavailableError: One could not be read.
         """
 
 

@@ -66,6 +66,7 @@ class ScorerSettings(EnvironmentSettings):
     decisions_table: str
     registry_table: str
     models_bucket: str
+    signing_key: str
     entity_key_secret: str
     deadline_ms: int = Field(default=80, ge=10)
     pointer_seconds: float = Field(default=5.0, ge=0)
@@ -136,6 +137,7 @@ class TrainerSettings(EnvironmentSettings):
     results_bucket: str
     models_bucket: str
     registry_table: str
+    signing_key: str
 
 
 class PromoterSettings(EnvironmentSettings):
@@ -144,6 +146,7 @@ class PromoterSettings(EnvironmentSettings):
     product: str
     models_bucket: str
     registry_table: str
+    signing_key: str
 
 
 class ArchiverSettings(EnvironmentSettings):
@@ -159,6 +162,55 @@ class ArchiverSettings(EnvironmentSettings):
     failed_batches_queue: str
 
 
+class ComparerSettings(EnvironmentSettings):
+    """Where decisions and their outcomes are read, and where a comparison of models is kept.
+
+    ``stage`` is a dimension of the metrics. A comparison is of the last ``days`` unless it is asked
+    for others. No more than ``most_decisions`` are read, taken by chance, beside those whose
+    outcome is known.
+    """
+
+    stage: str
+    product: str
+    receipts_bucket: str
+    results_bucket: str
+    days: int = Field(ge=1)
+    most_decisions: int = Field(ge=1)
+
+
+class ServedSetSettings(EnvironmentSettings):
+    """Where decisions and their outcomes are read, and where training sets of them are kept.
+
+    ``receipt_days`` is how long there are any; ``most_decisions`` is the limit of a training set.
+    """
+
+    product: str
+    receipts_bucket: str
+    results_bucket: str
+    receipt_days: int = Field(ge=1)
+    most_decisions: int = Field(ge=1)
+
+
+class SkewSettings(EnvironmentSettings):
+    """Where decisions are read and the lake lies, and where a skew report is kept.
+
+    ``stage`` is a dimension of the metrics. ``most_decisions`` of the days are checked, taken by
+    chance. What was delivered less than ``settling_minutes`` before a decision may be in the online
+    store or not.
+    """
+
+    stage: str
+    product: str
+    receipts_bucket: str
+    lake_bucket: str
+    results_bucket: str
+    entity_key_secret: str
+    most_decisions: int = Field(ge=1)
+    settling_minutes: float = Field(ge=0)
+    split_bytes: int = Field(ge=1)
+    split_rows: int = Field(ge=1)
+
+
 class RecordsSettings(EnvironmentSettings):
     """Where decisions and what is recorded beside them lie, and what describes the champion.
 
@@ -169,6 +221,7 @@ class RecordsSettings(EnvironmentSettings):
     decisions_table: str
     registry_table: str
     models_bucket: str
+    signing_key: str
     token_url: str
 
 

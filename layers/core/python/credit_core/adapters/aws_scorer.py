@@ -8,11 +8,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from credit_core.adapters.aws_calls import Bucket
-from credit_core.adapters.champions import Champions
 from credit_core.adapters.decision_store import DynamoDecisionStore, dynamodb
 from credit_core.adapters.entity_key_secret import entity_key_secret
 from credit_core.adapters.model_artifacts import ModelArtifacts, objects_in
+from credit_core.adapters.serving_models import ServingModels
 from credit_core.adapters.stopwatch import Stopwatch
+from credit_core.adapters.verifying import kms_verifier
 from credit_core.errors import ModelUnavailableError
 from credit_core.use_cases.score import ScoreApplication
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from credit_core.settings import ScorerSettings
 
 INITIALIZATION_SECONDS = 5
-"""At start-up no client waits; the pointer, and then the model, may take longer than later."""
+"""At start-up no client waits; the pointer, and then the models, may take longer than later."""
 
 FIRST_MODEL_SHARE = 0.25
 """Of the deadline: how long a request waits where no model is loaded yet. After the read's share,
@@ -30,9 +31,9 @@ this leaves enough to write the referral."""
 
 
 class AwsScorer:
-    """Clients connected, secret read, champion loaded and warm.
+    """Clients connected, secret read, champion and challenger loaded and warm.
 
-    ``failed_loads`` are the champions that could not be loaded, for the function to report: the
+    ``failed_loads`` are the models that could not be loaded, for the function to report: the
     thread that loads must not touch the function's metrics.
 
     Raises:
@@ -49,22 +50,29 @@ class AwsScorer:
             registry_table=settings.registry_table,
             on_damaged_pointer=self.failed_loads.append,
         )
-        self._champions = Champions(
-            ModelArtifacts(objects_in(Bucket(settings.models_bucket)), product).load,
+        artifacts = ModelArtifacts(
+            objects_in(Bucket(settings.models_bucket)),
+            product,
+            is_signed=kms_verifier(settings.signing_key),
+        )
+        self._models = ServingModels(
+            artifacts.load,
+            check=artifacts.check,
             pointer_seconds=settings.pointer_seconds,
             patience_seconds=settings.deadline_ms / 1_000 * FIRST_MODEL_SHARE,
             on_failure=self.failed_loads.append,
         )
         timer = Stopwatch(deadline_ms=INITIALIZATION_SECONDS * 1_000)
         # Without a model it starts all the same: the first one may be promoted later.
-        with suppress(ModelUnavailableError):
-            pointer = self._store.read_pointer(timer=timer)
-            self._champions.model(pointer, patience_seconds=INITIALIZATION_SECONDS)
+        pointer = self._store.read_pointer(timer=timer)
+        if pointer is not None:
+            with suppress(ModelUnavailableError):
+                self._models.warm_up(pointer, seconds=INITIALIZATION_SECONDS)
         self.score = ScoreApplication(
             product,
             secret=entity_key_secret(settings.entity_key_secret),
             store=self._store,
-            champions=self._champions,
+            models=self._models,
         )
         # What was made up to here stays. The garbage collector would look through all of it again
         # every few dozen decisions, for a third of what a judgement costs.
@@ -72,9 +80,9 @@ class AwsScorer:
         gc.freeze()
 
     def model(self, *, timer: Timer) -> LoadedModel:
-        """Return the model that serves, after a look at the rollout pointer.
+        """Return the champion that serves, after a look at the rollout pointer.
 
         Raises:
             ModelUnavailableError: No verified model is loaded.
         """
-        return self._champions.model(self._store.read_pointer(timer=timer))
+        return self._models.lineup(self._store.read_pointer(timer=timer)).champion

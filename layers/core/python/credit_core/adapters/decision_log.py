@@ -33,6 +33,7 @@ class DecisionLog:
         *,
         about: Mapping[str, object],
         stages_ms: Mapping[str, float],
+        rollout: Mapping[Metric, int],
     ) -> None:
         """Say what was decided.
 
@@ -40,13 +41,17 @@ class DecisionLog:
             outcomes: How many decisions had which outcome.
             about: What else the line says.
             stages_ms: Time per stage, each a metric.
+            rollout: What counts where there is a challenger, each a metric; empty without one.
         """
         values: dict[str, float] = {
             f"Stage{stage.title()}": milliseconds for stage, milliseconds in stages_ms.items()
         }
         units = dict.fromkeys(values, Unit.MILLISECONDS)
-        counts = {f"Outcome{outcome.title()}": count for outcome, count in outcomes.items()}
+        counts: dict[str, int] = {
+            f"Outcome{outcome.title()}": count for outcome, count in outcomes.items()
+        }
         counts[Metric.DECISIONS] = sum(outcomes.values())
+        counts.update({metric.value: count for metric, count in rollout.items()})
         units |= dict.fromkeys(counts, Unit.COUNT)
         self._write({"message": "decided", **about, **values, **counts}, units)
 
@@ -55,7 +60,7 @@ class DecisionLog:
         self._logger.warning("refused", extra={**about, "reason": loggable(error)})
 
     def failed_loads(self, failures: deque[Exception]) -> None:
-        """Say which champions could not be loaded; the one in memory goes on serving.
+        """Say which models could not be loaded; those in memory go on serving.
 
         Args:
             failures: Noted by the thread that loads, and taken out here.

@@ -23,14 +23,14 @@ from typing import TYPE_CHECKING, cast
 import duckdb
 
 from credit_core.adapters.clients import AWS_ERRORS, error_code
-from credit_core.domain.lake_tables import ROW_NUMBER, ColumnType, view_columns
+from credit_core.domain.lake_tables import KEY_TYPES, ROW_NUMBER, ColumnType, view_columns
 from credit_core.domain.product import DType
 from credit_core.errors import InvalidFeatureFileError, StoreUnavailableError
 from credit_core.ports import FilePart, LakeRow
 from credit_core.use_cases.plan_materialization import LakeObject, RowGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mypy_boto3_s3 import S3Client
 
@@ -268,7 +268,7 @@ class ParquetFeatureFile:
     _connection: duckdb.DuckDBPyConnection
     _query: str
     _path: Path
-    _key_count: int
+    _view: FeatureView
 
     def rows_by_entity(self) -> Iterator[LakeRow]:
         """Yield every row once, rows with the same keys next to each other.
@@ -279,7 +279,58 @@ class ParquetFeatureFile:
         Raises:
             InvalidFeatureFileError: The body cannot be read.
         """
-        first_value = 3 + self._key_count
+        yield from self._fetched(self._query)
+
+    def rows_of(
+        self,
+        is_wanted: Callable[[tuple[str | int, ...]], bool],
+        *,
+        first_event: datetime,
+        last_event: datetime,
+    ) -> Iterator[LakeRow]:
+        """Yield the rows of some entities whose events lie in a span, both ends included.
+
+        Args:
+            is_wanted: Whether the entity with these keys is; it is asked once for each.
+            first_event: The begin of the span.
+            last_event: Its end.
+
+        Raises:
+            InvalidFeatureFileError: The body cannot be read.
+        """
+        names = ", ".join(f'"{key}"' for key in self._view.entity.key_names)
+        rows = _where_rows(whole=self.part.rows is None)
+        source = f"FROM read_parquet(?, file_row_number = true) {rows}"
+        try:
+            found = self._connection.execute(
+                f"SELECT DISTINCT {names} {source}",
+                [str(self._path), *self._rows()],
+            )
+            wanted = []
+            while batch := found.fetchmany(FETCHED_ROWS):
+                wanted += [keys for keys in batch if None not in keys and is_wanted(keys)]
+            if not wanted:
+                return
+            columns = [list(column) for column in zip(*wanted, strict=True)]
+            listed = ", ".join(
+                f'unnest(?::{DUCKDB_TYPES[KEY_TYPES[key.dtype]]}[]) AS "{key.name}"'
+                for key in self._view.entity.keys
+            )
+            self._connection.execute(
+                f"CREATE OR REPLACE TEMP TABLE wanted AS SELECT {listed}",
+                columns,
+            )
+        except duckdb.Error as error:
+            raise _unreadable(self.part.name, error) from None
+        span = (moment.astimezone(UTC).replace(tzinfo=None) for moment in (first_event, last_event))
+        query = (
+            f"SELECT * FROM ({self._query}) SEMI JOIN wanted USING ({names})"  # noqa: S608 (as above)
+            f" WHERE event_timestamp BETWEEN ? AND ? ORDER BY {names}"
+        )
+        yield from self._fetched(query, *span)
+
+    def _fetched(self, query: str, *parameters: datetime) -> Iterator[LakeRow]:
+        first_value = 3 + len(self._view.entity.keys)
 
         def lake_row(
             position: int,
@@ -296,7 +347,7 @@ class ParquetFeatureFile:
             )
 
         try:
-            result = self._connection.execute(self._query, [str(self._path), *self._rows()])
+            result = self._connection.execute(query, [str(self._path), *self._rows(), *parameters])
             while batch := result.fetchmany(FETCHED_ROWS):
                 yield from starmap(lake_row, batch)
         except duckdb.Error as error:
@@ -337,7 +388,7 @@ def opened(
         require_row_groups(row_groups_of(connection, path, key=key), part)
         row_count = part.rows[1] - part.rows[0]
     query = _query(view, whole=part.rows is None)
-    return ParquetFeatureFile(part, row_count, connection, query, path, len(view.entity.keys))
+    return ParquetFeatureFile(part, row_count, connection, query, path, view)
 
 
 def row_groups_of(connection: duckdb.DuckDBPyConnection, path: Path, *, key: str) -> list[RowGroup]:
@@ -465,17 +516,25 @@ def _query(view: FeatureView, *, whole: bool) -> str:
     Names in it are checked by the product's definition.
     """
     keys = [f'"{key}"' for key in view.entity.key_names]
-    times = [instant_sql(name) for name in ("event_timestamp", "created_timestamp")]
+    times = [
+        f'{instant_sql(name)} AS "{name}"' for name in ("event_timestamp", "created_timestamp")
+    ]
     values = [
-        f'"{feature.name}"::DOUBLE' if feature.dtype is DType.FLOAT else f'"{feature.name}"'
+        f'"{feature.name}"::DOUBLE AS "{feature.name}"'
+        if feature.dtype is DType.FLOAT
+        else f'"{feature.name}"'
         for feature in view.features
     ]
-    # DuckDB reads no row group that this leaves out.
-    rows = "" if whole else "WHERE file_row_number >= ? AND file_row_number < ?"
     return (
         f"SELECT file_row_number, {', '.join([*times, *keys, *values])}"  # noqa: S608 (see above)
-        f" FROM read_parquet(?, file_row_number = true) {rows} ORDER BY {', '.join(keys)}"
+        f" FROM read_parquet(?, file_row_number = true) {_where_rows(whole=whole)}"
+        f" ORDER BY {', '.join(keys)}"
     )
+
+
+def _where_rows(*, whole: bool) -> str:
+    """Return the condition of a part's rows; DuckDB reads no row group that it leaves out."""
+    return "" if whole else "WHERE file_row_number >= ? AND file_row_number < ?"
 
 
 def _unreadable(key: str, error: duckdb.Error) -> InvalidFeatureFileError | StoreUnavailableError:

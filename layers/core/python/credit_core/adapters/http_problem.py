@@ -14,6 +14,7 @@ from credit_core.errors import (
     ConfigurationError,
     CreditScoringError,
     DamagedReceiptError,
+    GoldenVectorError,
     InvalidFeatureFileError,
     InvalidProductError,
     InvalidRequestError,
@@ -21,7 +22,9 @@ from credit_core.errors import (
     ModelOutputError,
     ModelUnavailableError,
     RecordConflictError,
+    RetrainingSupersededError,
     RolloutConflictError,
+    SignatureInvalidError,
     StoreUnavailableError,
     TrainingDataError,
 )
@@ -68,9 +71,12 @@ PROBLEM_OF_ERROR: dict[type[CreditScoringError], Problem] = {
     MalformedFeaturesError: UNEXPECTED,
     ModelUnavailableError: NO_MODEL,
     ArtifactIntegrityError: NO_MODEL,
+    SignatureInvalidError: NO_MODEL,
+    GoldenVectorError: NO_MODEL,
     ModelOutputError: UNEXPECTED,
     InvalidFeatureFileError: UNEXPECTED,
     TrainingDataError: UNEXPECTED,
+    RetrainingSupersededError: UNEXPECTED,
     RolloutConflictError: Problem(HTTPStatus.CONFLICT, "The rollout was changed meanwhile"),
 }
 """Every error of the tree has its line here; a test proves it."""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from base64 import b64decode
 from typing import TYPE_CHECKING
 
-from credit_core.domain.receipt_archive import APPLICATION
+from credit_core.domain.receipt_archive import APPLICATION, archived_record, day_of, record_in
 from credit_core.errors import DamagedReceiptError, ModelUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from credit_core.domain.application_records import Attribute, StoredRecord
+    from credit_core.domain.application_records import StoredRecord
+    from credit_core.domain.receipt_archive import Days
 
 
 def archived_records(path: Path) -> Iterator[StoredRecord]:
@@ -29,7 +28,37 @@ def archived_records(path: Path) -> Iterator[StoredRecord]:
         with file.open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
-                    yield _record(line) or {"application_id": f"{file}, line {number}"}
+                    yield record_in(line) or {"application_id": f"{file}, line {number}"}
+
+
+class LocalArchive:
+    """A copy of the archive, held in memory: a folder of it, or a file with a record a line.
+
+    Args:
+        path: Where it lies.
+        product: Whose records are wanted.
+
+    Raises:
+        DamagedReceiptError: A folder holds what no archive does, or a record doesn't say what it is
+            or when it was made.
+        OSError: There is no such path, or it can't be read.
+    """
+
+    def __init__(self, path: Path, *, product: str) -> None:
+        found = archived_records(path)
+        self._records = {
+            archived_record(record, product=product).key: record
+            for record in found
+            if record.get("product", product) == product
+        }
+
+    def keys(self, days: Days) -> Iterator[str]:
+        """Yield the key of each record of these days, in their order."""
+        yield from (key for key in sorted(self._records) if day_of(key) in days)
+
+    def records(self, keys: Iterable[str]) -> Iterator[StoredRecord | None]:
+        """Yield the record under each key."""
+        yield from map(self._records.__getitem__, keys)
 
 
 def _objects(folder: Path) -> Iterator[Path]:
@@ -44,18 +73,6 @@ def _objects(folder: Path) -> Iterator[Path]:
 def _raised(error: OSError) -> None:
     """Let a folder that can't be listed end the walk, which else leaves it out in silence."""
     raise error
-
-
-def _record(line: bytes) -> StoredRecord | None:
-    """Return the record in a line of JSON, None if there is none."""
-    try:
-        document: dict[str, Attribute] = json.loads(line)
-        terms = document.get("terms")
-        if isinstance(terms, str):
-            document["terms"] = b64decode(terms, validate=True)
-    except (AttributeError, ValueError, RecursionError):
-        return None
-    return document
 
 
 def objects_below(folder: Path) -> Callable[[str], bytes]:

@@ -10,22 +10,25 @@ from typing import TYPE_CHECKING
 
 from credit_core.adapters.clients import AWS_ERRORS, error_code
 from credit_core.domain.places import receipts_prefix
-from credit_core.domain.receipt_archive import DAY, Days, day_of
+from credit_core.domain.receipt_archive import DAY, Days, day_of, record_in
 from credit_core.errors import StoreUnavailableError
 from credit_core.ports import FailedBatch, Kept
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
+    from credit_core.domain.application_records import StoredRecord
     from credit_core.domain.receipt_archive import ArchivedRecord
 
 THERE = "PreconditionFailed"
 """S3's word for an object that may not be written because there is one."""
 MESSAGES_A_CALL = 10
 """Limit of each of SQS's calls."""
+FETCHED_AT_ONCE = 500
+"""Records that are in memory together while the archive is read; one has some 10 KB."""
 CLOCKS_APART = timedelta(hours=1)
 """More than lies between the moment in a record and its arrival in the stream."""
 
@@ -66,6 +69,22 @@ class S3ReceiptArchive:
                 yield found["Key"]
         except AWS_ERRORS as error:
             message = f"the archive could not be listed: {error_code(error)}"
+            raise StoreUnavailableError(message) from None
+
+    def records(self, keys: Iterable[str]) -> Iterator[StoredRecord | None]:
+        """Yield the record under each key, in their order; None where it is no record.
+
+        Raises:
+            StoreUnavailableError: One could not be read.
+        """
+        for some in batched(keys, FETCHED_AT_ONCE, strict=False):
+            yield from map(record_in, self._pool.map(self._body, some))
+
+    def _body(self, key: str) -> bytes:
+        try:
+            return self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        except AWS_ERRORS as error:
+            message = f"{key} could not be read from the archive: {error_code(error)}"
             raise StoreUnavailableError(message) from None
 
     def _keep(self, record: ArchivedRecord) -> str | None:

@@ -97,7 +97,9 @@ def _answer(product: CreditProduct) -> str:
   double the odds. {f"The bands of risk: {bands}." if bands else ""}
 - `feature_status` says how fresh each view of the applicant was. Features that are missing, too
   old or unreadable lead to a referral, never to an approval.
-- `model`, `policy_version` and `decided_at` say who decided, by which policy, and when."""
+- `model`, `policy_version` and `decided_at` say who decided, by which policy, and when. While a new
+  model is tried, it answers a share of the applicants, always the same ones: then `model.role` is
+  `challenger`."""
 
 
 def _reasons(product: CreditProduct) -> str:

@@ -17,7 +17,7 @@ from credit_core.domain.decision import FeatureStatus
 from credit_core.domain.explanation import WhyNone
 from credit_core.domain.judgement import DeciderKind, ReferralCause
 from credit_core.domain.loan_outcome import OutcomeBody
-from credit_core.domain.model_manifest import Estimate, Evaluation, Gate
+from credit_core.domain.model_manifest import Estimate, Evaluation, Gate, Role, RolloutMode
 from credit_core.domain.policy_definition import MAXIMUM_REASONS, Outcome
 from credit_core.domain.review import ReviewReader
 
@@ -128,7 +128,11 @@ def decision_schemas() -> dict[str, Schema]:
         {
             "version": TEXT,
             "sha256": described(SHA256, "Of the model's ONNX file."),
-            "role": TEXT,
+            "role": described(
+                {"enum": [role.value for role in Role], "type": "string"},
+                "As what it answered: the model that decides, or one that is tried on a share of "
+                "the applicants. The same applicant always meets the same one while it is tried.",
+            ),
         }
     )
     cause = closed(
@@ -367,7 +371,7 @@ def model_card_schemas() -> dict[str, Schema]:
             "promoted_at": TIMESTAMP,
             "policy_version": TEXT,
             "evaluation": described(
-                ref("Evaluation"), "Quality on loans later than those it was trained on."
+                ref("Evaluation"), "Quality on loans that it was not trained on."
             ),
             "gates": listed(ref("Gate"), description="What it had to pass, with the evidence."),
             "inputs": listed(TEXT),
@@ -378,12 +382,29 @@ def model_card_schemas() -> dict[str, Schema]:
             },
             "training_set": {
                 "type": "object",
-                "additionalProperties": {"type": ["integer", "string"]},
+                "additionalProperties": {"type": ["integer", "string", "null"]},
             },
+            "challenger": described(
+                nullable(
+                    closed(
+                        {
+                            "version": TEXT,
+                            "mode": {
+                                "enum": [mode.value for mode in RolloutMode],
+                                "type": "string",
+                            },
+                            "share": described(SHARE, "Of the applicants; 0 in shadow."),
+                        }
+                    )
+                ),
+                "The model that is tried beside it, unheard (`shadow`) or on a share of the "
+                "applicants (`live`); null if there is none.",
+            ),
         },
         description="The champion's card.",
     )
     parts = published(Estimate) | published(Evaluation) | published(Gate)
+    del parts["Gate"]["properties"]["look_at"]
     return {"ModelCard": card} | parts
 
 

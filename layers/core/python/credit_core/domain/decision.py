@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from credit_core.domain.judgement import Cause, ReferralCause
+from credit_core.domain.metrics import Metric
+from credit_core.domain.model_manifest import Role
 from credit_core.domain.online_store import timestamp_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from credit_core.domain.judgement import Judgement
     from credit_core.domain.online_store import FeatureRow
     from credit_core.domain.product import Value
+    from credit_core.domain.rollout import Shadow
 
 
 class FeatureStatus(StrEnum):
@@ -41,13 +45,15 @@ class ServedView:
     """One view's part in a decision: the row that was read, if any, and what it was worth.
 
     ``features`` are what the model is served: the row's, or the declared defaults of a view that
-    does without it; None where a person has to decide.
+    does without it; None where a person has to decide. ``missing_key`` is the key under which there
+    was no row.
     """
 
     status: FeatureStatus
     row: FeatureRow | None = None
     age_seconds: float | None = None
     features: Mapping[str, Value] | None = None
+    missing_key: str | None = None
 
     def as_response(self) -> dict[str, object]:
         """Return what the client is told: status and age, no values."""
@@ -60,7 +66,7 @@ class ServedView:
     def as_receipt(self) -> dict[str, object]:
         """Return what the receipt keeps: everything the model was served."""
         return self.as_response() | {
-            "entity_key": self.row.entity_key if self.row else None,
+            "entity_key": self.row.entity_key if self.row else self.missing_key,
             "created_timestamp": timestamp_text(self.row.created_timestamp) if self.row else None,
             "features": self.features,
         }
@@ -68,18 +74,20 @@ class ServedView:
 
 @dataclass(frozen=True, slots=True)
 class ServingModel:
-    """The identity of the model that answered."""
+    """The identity of the model that answered, and as what it did."""
 
     version: str
     sha256: str
-    role: str = "champion"
+    role: Role = Role.CHAMPION
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """The answer to one application.
 
-    ``revision`` is 1, or one more than that of the retryable referral it supersedes.
+    ``revision`` is 1, or one more than that of the retryable referral it supersedes. ``shadow`` is
+    what the model said that did not answer, where two are compared; ``challenger_fault`` why a
+    challenger gave no answer where the champion did, so that the champion's is the answer.
     """
 
     application_id: str
@@ -90,6 +98,15 @@ class Decision:
     policy_version: str
     decided_at: datetime
     revision: int = 1
+    shadow: Shadow | None = None
+    challenger_fault: str | None = None
+
+    @property
+    def shadow_agrees(self) -> bool | None:
+        """Whether both models came to one outcome; None where one of them came to none."""
+        if self.shadow is None or self.shadow.outcome is None or self.judgement.assessment is None:
+            return None
+        return self.shadow.outcome is self.judgement.outcome
 
     def as_response(self) -> dict[str, object]:
         """Return the document that the client receives."""
@@ -151,3 +168,18 @@ def assumed_in(views: Mapping[str, ServedView]) -> tuple[str, ...]:
         if served.status is not FeatureStatus.FRESH
         for name in served.features or ()
     )
+
+
+def rollout_counts(decisions: Iterable[Decision]) -> Counter[Metric]:
+    """Return how often a challenger answered, was compared, differed and failed; none is absent."""
+    counts: Counter[Metric] = Counter()
+    for decision in decisions:
+        if decision.model is not None and decision.model.role is Role.CHALLENGER:
+            counts[Metric.CHALLENGER_DECISIONS] += 1
+        if decision.shadow_agrees is not None:
+            counts[Metric.SHADOW_DECISIONS] += 1
+        if decision.shadow_agrees is False:
+            counts[Metric.SHADOW_DISAGREEMENTS] += 1
+        if decision.challenger_fault is not None:
+            counts[Metric.CHALLENGER_FAILURES] += 1
+    return counts

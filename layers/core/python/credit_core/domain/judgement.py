@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -121,6 +121,14 @@ class Judgement:
     reasons: tuple[Reason, ...]
 
 
+class Opinion(NamedTuple):
+    """What a model would have made of an applicant. It gives no reasons, and is no answer."""
+
+    probability_of_default: float
+    points: float
+    outcome: Outcome
+
+
 class Estimator(Protocol):
     """A model that can be asked."""
 
@@ -185,6 +193,33 @@ class Judge:
             fault = fault or Cause(ReferralCause.MODEL_UNAVAILABLE, "there is no model to ask")
             return referred_by(fault)
         return self._settle(assessment, reasons, applying, unchecked)
+
+    def opinion(
+        self, row: NDArray[np.float64], model: Estimator, *, assumed: Collection[str] = ()
+    ) -> Opinion:
+        """Return what a model makes of one applicant, for a small part of a judgement's cost.
+
+        It is one row where a judgement takes 2G + 2. Without contributions it can't be known that
+        none accounts for a decline, which a judgement refers.
+
+        Args:
+            row: Model input before its cast to float32, shape (G,); NaN and -1 are unknown.
+            model: Who is asked; its answers need not be accounted for by pairs of inputs.
+            assumed: Names of the features whose declared default was served.
+
+        Raises:
+            ModelOutputError: It answers no probability, or doesn't take these numbers.
+        """
+        log_odds = float(model.log_odds(_as_model_input(row)[np.newaxis])[0])
+        estimate = probability(log_odds)
+        applying, unchecked = self.check_rules(row, assumed)
+        if any(rule.outcome is Outcome.DECLINE for rule in applying):
+            outcome = Outcome.DECLINE
+        elif applying or unchecked:
+            outcome = Outcome.REFER
+        else:
+            outcome = outcome_of(self._policy, estimate)
+        return Opinion(estimate, points(self._policy, log_odds), outcome)
 
     def settled_by_rules(
         self, rows: NDArray[np.float64], *, assumed: Collection[str] = ()
@@ -257,10 +292,7 @@ class Judge:
         assumed: Collection[str],
         lap: Callable[[str], None],
     ) -> tuple[Assessment, tuple[Reason, ...]]:
-        with np.errstate(over="ignore"):
-            applicant = row.astype(np.float32)
-        if np.isinf(applicant).any():
-            raise ModelOutputError("an input is beyond the numbers that the model takes")
+        applicant = _as_model_input(row)
         log_odds = model.log_odds(perturbations(applicant, model.reference))
         lap("infer")
         contributions = pairwise_shapley(log_odds)
@@ -291,6 +323,19 @@ class Judge:
             Reason(rule.code, rule.text, rule.when[0].feature)
             for rule in rules[: self._policy.maximum_reasons]
         )
+
+
+def _as_model_input(row: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the row as models take it, (G,) to (G,).
+
+    Raises:
+        ModelOutputError: A number is greater than any float32.
+    """
+    with np.errstate(over="ignore"):
+        applicant = row.astype(np.float32)
+    if np.isinf(applicant).any():
+        raise ModelOutputError("an input is beyond the numbers that the model takes")
+    return applicant
 
 
 def referred_by(

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from credit_core.domain.application import APPLICATION_ID_PATTERN
 from credit_core.domain.strict_body import StrictBody, read_body
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 BEHIND_UTC, AHEAD_OF_UTC = timedelta(hours=12), timedelta(hours=14)
 """How far the world's calendars lie from UTC's; a date carries no time zone."""
@@ -72,6 +75,23 @@ def read_outcome_report(body: str | bytes | None) -> OutcomeReport:
     return OutcomeReport(
         given.application_id, LoanOutcome(given.outcome), date.fromisoformat(given.date)
     )
+
+
+def default_within(
+    reported: Mapping[LoanOutcome, date], *, decided_on: date, horizon: timedelta
+) -> bool | None:
+    """Return whether a loan defaulted within the horizon; None where that was not reported.
+
+    A loan that was repaid, or that defaulted later, did not. A withdrawn application has no loan.
+
+    >>> default_within({LoanOutcome.DEFAULTED: date(2026, 3, 1)}, decided_on=date(2026, 1, 1),
+    ...     horizon=timedelta(days=365))
+    True
+    """
+    if LoanOutcome.WITHDRAWN in reported or not reported:
+        return None
+    defaulted_on = reported.get(LoanOutcome.DEFAULTED)
+    return defaulted_on is not None and defaulted_on - decided_on <= horizon
 
 
 def order_fault(report: OutcomeReport, *, earlier: LoanOutcome, day: date) -> str | None:

@@ -22,7 +22,28 @@ class Metric(StrEnum):
     """Age of the newest event of a view."""
 
     MODEL_LOAD_FAILURE = "ModelLoadFailure"
-    """Champions that could not be fetched, verified or loaded."""
+    """Champions and challengers that could not be fetched, verified or loaded."""
+
+    CHALLENGER_DECISIONS = "ChallengerDecisions"
+    """Applications that the challenger answered."""
+
+    CHALLENGER_FAILURES = "ChallengerFailures"
+    """Applications for which the challenger was asked and said nothing; the champion answered."""
+
+    SHADOW_DECISIONS = "ShadowDecisions"
+    """Applications of which both models came to an outcome."""
+
+    SHADOW_DISAGREEMENTS = "ShadowDisagreements"
+    """Those of them in which the outcomes differ."""
+
+    MODEL_AGREEMENT = "ModelAgreement"
+    """Share of a trial's applications in which champion and challenger came to one outcome."""
+
+    SCORE_SHIFT = "ScoreShift"
+    """Population stability index from the champion's probabilities to the challenger's."""
+
+    FEATURE_SKEW = "FeatureSkew"
+    """Share of a view's served rows that are not what the lake has for that moment."""
 
     REJECTED_PUSHES = "RejectedPushes"
     """Pushed rows that the product definition does not allow."""
@@ -34,6 +55,7 @@ class Unit(StrEnum):
     SECONDS = "Seconds"
     MILLISECONDS = "Milliseconds"
     COUNT = "Count"
+    NONE = "None"
 
 
 @dataclass(frozen=True, slots=True)

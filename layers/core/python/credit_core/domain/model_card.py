@@ -7,31 +7,43 @@ from typing import TYPE_CHECKING
 from credit_core.domain.online_store import timestamp_text
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from credit_core.domain.model_manifest import ModelManifest, RolloutPointer
 
 
 def model_card(
-    pointer: RolloutPointer, manifest: ModelManifest, *, policy_version: str
+    pointer: RolloutPointer,
+    manifest: ModelManifest,
+    *,
+    promoted_at: datetime,
+    policy_version: str,
 ) -> dict[str, object]:
     """Return the card of the model that a pointer names, as JSON has it.
 
     Qualities come with their 95 % intervals, gates with their evidence. The reference applicant
-    is the one that reasons are measured against; null is unknown.
+    is the one that reasons are measured against; null is unknown. ``challenger`` says what is tried
+    beside it, null if nothing is.
     """
-    facts = manifest.model_dump(mode="json")
+    trial = pointer.challenger
+    # What to look at if a gate failed is for whoever trains: those of a champion passed.
+    facts = manifest.model_dump(mode="json", exclude={"gates": {"__all__": {"look_at"}}})
     return {
         "product": manifest.product,
         "version": manifest.version,
         "sha256": manifest.onnx_sha256,
         "algorithm": manifest.algorithm,
         "created_at": timestamp_text(manifest.created_at),
-        "promoted_at": timestamp_text(pointer.moved_at),
+        "promoted_at": timestamp_text(promoted_at),
         "policy_version": policy_version,
         "evaluation": facts["evaluation"],
         "gates": facts["gates"],
         "inputs": facts["inputs"],
         "reference_applicant": reference_applicant(manifest),
         "training_set": facts["training_set"],
+        "challenger": {"version": trial.model.version, "mode": trial.mode, "share": trial.share}
+        if trial
+        else None,
     }
 
 

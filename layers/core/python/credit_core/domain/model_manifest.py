@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -32,24 +33,77 @@ class Estimate(_Record):
     high: float
 
 
-class Evaluation(_Record):
-    """Quality on the out-of-time test set. All values are measured, never assumed."""
+class Split(StrEnum):
+    """How the loans were found that measure a model."""
 
+    OUT_OF_TIME = "out_of_time"
+    CROSS_VALIDATED = "cross_validated"
+
+
+class Evaluation(_Record):
+    """Quality on loans that the model did not learn from. All values are measured, never assumed.
+
+    ``stability`` is the population stability index of the probability from the loans trained on to
+    those tested with. The events are None where the data has no time.
+    """
+
+    split: Split
     loans: int
     defaults: int
     auc: Estimate
+    gini: Estimate
     ks: Estimate
     brier: Estimate
-    first_event: str
-    last_event: str
+    log_loss: Estimate
+    calibration_error: Estimate
+    stability: Estimate
+    first_event: str | None
+    last_event: str | None
+
+
+class CandidateRecord(_Record):
+    """A model that competed: what it is, how it was set, and how it did.
+
+    ``cross_validated_log_loss`` is the mean over the folds by which one was chosen.
+    """
+
+    pairwise: bool
+    parameters: dict[str, str | int | float]
+    cross_validated_log_loss: float
+    evaluation: Evaluation
 
 
 class Gate(_Record):
-    """One condition a model had to meet, and the evidence."""
+    """One condition a model had to meet, and the evidence.
+
+    ``look_at`` tells a person what to look at when it failed; it is empty when it passed.
+    """
 
     name: str
     passed: bool
     evidence: str
+    look_at: str = ""
+
+
+class GoldenVector(_Record):
+    """An applicant's model input and what the model answered when it was registered.
+
+    ``model_input`` has G numbers in the order of the inputs, null where unknown.
+    """
+
+    model_input: tuple[float | None, ...]
+    log_odds: float
+
+
+class Distribution(_Record):
+    """Shares of the loans trained on, per bin of one input or of the probability of default.
+
+    A number's bins are up to and including each of ``edges``, above the last, and unknown: one more
+    than edges, plus one. A category's are its codes, and unknown. ``shares`` sum to 1.
+    """
+
+    edges: tuple[float, ...]
+    shares: tuple[float, ...]
 
 
 class ModelManifest(_Record):
@@ -57,7 +111,8 @@ class ModelManifest(_Record):
 
     ``inputs`` are the model's features in the order of its float32 matrix; ``categories`` gives
     the codes of each category feature by position; ``reference`` is the applicant that reasons
-    are measured against, in the same order (null is unknown).
+    are measured against, in the same order (null is unknown). ``baseline`` has the distribution of
+    each input by name, ``baseline_probability`` that of the model's own answers.
     """
 
     product: str
@@ -67,14 +122,20 @@ class ModelManifest(_Record):
     onnx_bytes: int
     algorithm: str
     pairwise: bool
+    parameters: dict[str, str | int | float]
     inputs: tuple[str, ...]
     categories: dict[str, tuple[str, ...]]
     reference: tuple[float | None, ...]
+    golden: tuple[GoldenVector, ...]
     evaluation: Evaluation
-    candidates: dict[str, Evaluation]
+    candidates: dict[str, CandidateRecord]
+    selection: str
     gates: tuple[Gate, ...]
-    training_set: dict[str, str | int]
+    baseline: dict[str, Distribution]
+    baseline_probability: Distribution
+    training_set: dict[str, str | int | None]
     libraries: dict[str, str]
+    code_sha256: Sha256
 
     @property
     def gates_passed(self) -> bool:
@@ -135,6 +196,16 @@ def manifest_key(product: str, version: str) -> str:
     return f"{product}/{version}/manifest.json"
 
 
+def signature_key(product: str, version: str) -> str:
+    """Key of the manifest's signature in the models bucket."""
+    return f"{product}/{version}/manifest.sig"
+
+
+def report_key(product: str, version: str) -> str:
+    """Key of the model report in the models bucket."""
+    return f"{product}/{version}/report.html"
+
+
 def verify_sha256(key: str, body: bytes, expected: str) -> None:
     """Check bytes against their registered SHA-256.
 
@@ -146,17 +217,45 @@ def verify_sha256(key: str, body: bytes, expected: str) -> None:
         raise ArtifactIntegrityError(key, expected=expected, actual=actual)
 
 
+class ModelReference(_Record):
+    """A registered model. The hash ties it to the exact manifest, which ties it to the model."""
+
+    version: Version
+    manifest_sha256: Sha256
+
+
+class RolloutMode(StrEnum):
+    """What a challenger does: be asked and not heard, or answer a share of the applicants."""
+
+    SHADOW = "shadow"
+    LIVE = "live"
+
+
+class Role(StrEnum):
+    """As what a model answered."""
+
+    CHAMPION = "champion"
+    CHALLENGER = "challenger"
+
+
+class Challenger(_Record):
+    """The model that is tried beside the champion. ``share`` is of applicants, 0 in shadow."""
+
+    model: ModelReference
+    mode: RolloutMode
+    share: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
 class RolloutPointer(_Record):
-    """Which model answers. One item in the registry table; moving it is the rollout.
+    """Which models answer. One item in the registry table; moving it is the rollout.
 
     ``revision`` grows by one with each move; a move is conditional on the revision it read.
-    ``manifest_sha256`` ties the pointer to the exact manifest, which ties it to the exact model.
     """
 
     product: str
-    champion: Version
-    manifest_sha256: Sha256
+    champion: ModelReference
     revision: int
     moved_at: AwareDatetime
     moved_by: str
-    previous_champion: Version | None = None
+    challenger: Challenger | None = None
+    previous_champion: ModelReference | None = None

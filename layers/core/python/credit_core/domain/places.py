@@ -19,6 +19,27 @@ REJECTED = "rejected/"
 REJECTED_PUSHES = f"{REJECTED}push/"
 """In the results bucket: rejected rows of the event bus."""
 
+TRAINING_RUNS = "training-runs/"
+"""In the results bucket: what each step of a retraining leaves for the next."""
+
+FITTED = "fitted"
+"""What a candidate says of its progress at last."""
+
+RETRAINING_LOCK = "lock"
+"""In the registry, in a partition of its own: which retraining runs."""
+
+ARRIVED = "_SUCCESS"
+"""Name of the empty object by which a writer says that all its files are there, as Spark does."""
+
+COMPARISONS = "comparisons/"
+"""In the results bucket: champion and challenger compared, a document and its words for each."""
+
+SKEW_REPORTS = "skew/"
+"""In the results bucket: what was served compared with the lake."""
+
+SERVED_TRAINING_SETS = "training-sets/served/"
+"""In the results bucket: training sets of what was served."""
+
 APPLICATIONS_FOLDER, PUSHED_FOLDER = "applications", "pushed"
 """In the lake, below a product and below a view: what starts no materialization."""
 
@@ -39,3 +60,13 @@ def watermark_partition(product: str) -> str:
     The rollout pointer has another, so that a role for the one is none for the other.
     """
     return f"{product}#materialization"
+
+
+def retraining_partition(product: str) -> str:
+    """Return the partition key of a product's retraining lock in the registry."""
+    return f"{product}#retraining"
+
+
+def progress_key(run_id: str, step: str) -> str:
+    """Return where a step of a retraining says in the results bucket how far it has got."""
+    return f"{TRAINING_RUNS}{run_id}/progress/{step}"

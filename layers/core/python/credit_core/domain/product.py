@@ -6,14 +6,17 @@ the ONNX input, the online item layout and the reason texts are all derived from
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import pkgutil
+import sys
 import traceback
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -57,7 +60,8 @@ from credit_core.domain.product_faults import product_faults
 from credit_core.errors import InvalidProductError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from types import ModuleType
 
 __all__ = [
     "LARGEST_EXACT_INTEGER",
@@ -91,6 +95,7 @@ __all__ = [
     "RuleKind",
     "Value",
     "load_product",
+    "load_product_file",
     "product_names",
     "safe_ratio",
 ]
@@ -220,20 +225,61 @@ def load_product(name: str) -> CreditProduct:
         spec = None
     if spec is None or spec.origin is None:
         raise InvalidProductError(name, [f"there is no file products/{name}.py"])
-    try:
-        module = importlib.import_module(spec.name)
-    except InvalidProductError as error:
-        raise InvalidProductError(name, error.faults) from error
-    except (Exception, SystemExit) as error:
-        raise InvalidProductError(name, [_import_fault(error, spec.origin)]) from error
-    product = getattr(module, "PRODUCT", None)
-    if not isinstance(product, CreditProduct):
-        raise InvalidProductError(
-            name, [f"PRODUCT: expected a CreditProduct in products/{name}.py, not {shown(product)}"]
-        )
+    product = _product_of(
+        name, f"products/{name}.py", spec.origin, lambda: importlib.import_module(spec.name)
+    )
     if product.name != name:
         raise InvalidProductError(
             name, [f"name: {product.name!r}, but its file is products/{name}.py"]
+        )
+    return product
+
+
+def load_product_file(path: Path) -> CreditProduct:
+    """Return the ``PRODUCT`` of a definition file, which may lie anywhere and have any name.
+
+    Raises:
+        InvalidProductError: There is no such file, it can't be imported, or its PRODUCT is broken;
+            with the line where that can be told.
+    """
+    if not path.is_file():
+        raise InvalidProductError(path.stem, [f"there is no file {path}"])
+    module_name = f"_definition_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}"
+    loader = _SourceOnly(module_name, str(path))
+    spec = importlib.util.spec_from_loader(module_name, loader)
+    assert spec is not None  # noqa: S101 (it is None only where no loader is given)
+    module = importlib.util.module_from_spec(spec)
+
+    def import_it() -> ModuleType:
+        # Dataclasses look their module up by its name.
+        sys.modules[module_name] = module
+        loader.exec_module(module)
+        return module
+
+    return _product_of(path.stem, str(path), str(path), import_it)
+
+
+class _SourceOnly(SourceFileLoader):
+    """Reads a file as it is now, and leaves no compiled copy beside it."""
+
+    def path_stats(self, path: str) -> Mapping[str, Any]:
+        """Say that a compiled copy cannot be told from an outdated one."""
+        raise OSError(path)
+
+
+def _product_of(
+    name: str, place: str, origin: str, import_it: Callable[[], ModuleType]
+) -> CreditProduct:
+    try:
+        module = import_it()
+    except InvalidProductError as error:
+        raise InvalidProductError(name, error.faults) from error
+    except (Exception, SystemExit) as error:
+        raise InvalidProductError(name, [_import_fault(error, origin)]) from error
+    product = getattr(module, "PRODUCT", None)
+    if not isinstance(product, CreditProduct):
+        raise InvalidProductError(
+            name, [f"PRODUCT: expected a CreditProduct in {place}, not {shown(product)}"]
         )
     return product
 

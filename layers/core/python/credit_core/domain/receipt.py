@@ -33,8 +33,9 @@ class Receipt:
     noticed without keeping the body's identifiers. ``model_input`` is a JSON array of G numbers in
     the order of the inputs in ``terms``, null where unknown; with them and the registered model
     whose manifest has ``manifest_sha256`` (empty where none was asked) the decision is recomputed.
-    ``added`` counts the reviews and outcomes beside it, None before the first: from then on nothing
-    supersedes it.
+    ``shadow`` is the JSON of what the model said that was scored beside and did not answer, as
+    ``Shadow.as_receipt`` has it; None where none was. ``added`` counts the reviews and outcomes
+    beside it, None before the first: from then on nothing supersedes it.
     """
 
     application_id: str
@@ -51,6 +52,7 @@ class Receipt:
     stage_ms: str
     retryable: bool
     revision: int
+    shadow: str | None = None
     added: int | None = None
 
     def as_record(self, name: str = DECISION) -> dict[str, Attribute]:
@@ -105,10 +107,12 @@ def views_of(served: Mapping[str, Mapping[str, Any]]) -> dict[str, ServedView]:
                 view["features"] or {},
                 recency="",
             )
-            if view["entity_key"] is not None
+            if view["event_timestamp"] is not None
             else None,
             view["age_seconds"],
             view["features"],
+            # Receipts were written without it at first.
+            view["entity_key"] if view["event_timestamp"] is None else None,
         )
         for name, view in served.items()
     }

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
-from urllib.parse import quote
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote, unquote
 
 from credit_core.domain.application_records import DECISION, MOMENTS, SUPERSEDED
 from credit_core.domain.places import receipts_prefix
 from credit_core.errors import DamagedReceiptError
 
 if TYPE_CHECKING:
-    from credit_core.domain.application_records import StoredRecord
+    from collections.abc import Mapping
+
+    from credit_core.domain.application_records import Attribute, StoredRecord
 
 LATER = frozenset({"added"})
 """What is written into a receipt after its decision, when something is recorded beside it."""
@@ -35,6 +37,22 @@ class Days:
 
     def __contains__(self, day: date) -> bool:
         return self.first <= day <= self.last
+
+    @classmethod
+    def named(cls, asked: Mapping[str, str]) -> Days:
+        """Return the days of ``{"from": "2026-11-01", "to": "2026-11-22"}``; each may be absent.
+
+        Raises:
+            ValueError: One is no day.
+
+        >>> Days.named({"to": "2026-11-22"}).last
+        datetime.date(2026, 11, 22)
+        """
+        first, last = asked.get("from"), asked.get("to")
+        return cls(
+            date.fromisoformat(first) if first else date.min,
+            date.fromisoformat(last) if last else date.max,
+        )
 
     def since(self, first: date) -> Days:
         """Return those of these days that are not before another.
@@ -96,6 +114,23 @@ def archived_record(record: StoredRecord, *, product: str) -> ArchivedRecord:
     )
 
 
+def record_in(body: bytes) -> StoredRecord | None:
+    r"""Return the record whose archived bytes these are, None if they are none.
+
+    >>> record_in(b'{"record":"decision/0001","terms":"AA=="}')
+    {'record': 'decision/0001', 'terms': b'\x00'}
+    >>> record_in(b"[]")
+    """
+    try:
+        document: dict[str, Attribute] = json.loads(body)
+        terms = document.get("terms")
+        if isinstance(terms, str):
+            document["terms"] = b64decode(terms, validate=True)
+    except (AttributeError, ValueError, RecursionError):
+        return None
+    return document
+
+
 def label(record: StoredRecord) -> str:
     """Return what a record is called in messages."""
     return " ".join(str(record.get(attribute)) for attribute in ("application_id", "record"))
@@ -108,6 +143,24 @@ def day_of(key: str) -> date:
     datetime.date(2026, 11, 22)
     """
     return date.fromisoformat(key.split(f"/{DAY}", 1)[1][: len("2026-11-22")])
+
+
+class ArchivedName(NamedTuple):
+    """What the key of an object of the archive tells; ``record`` is ``decision/0001``, say."""
+
+    day: date
+    application_id: str
+    record: str
+
+
+def archived_name(key: str) -> ArchivedName:
+    """Return what a key that ``archived_record`` made tells.
+
+    >>> archived_name("receipts/loan/day=2026-11-22/application=a%3A1/outcome/defaulted.json")
+    ArchivedName(day=datetime.date(2026, 11, 22), application_id='a:1', record='outcome/defaulted')
+    """
+    application, _, record = key.split(f"/{APPLICATION}", 1)[1].partition("/")
+    return ArchivedName(day_of(key), unquote(application), unquote(record.removesuffix(".json")))
 
 
 def _day(record: StoredRecord, attribute: str) -> date:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import zip_longest
@@ -25,10 +25,13 @@ from credit_core.domain.decision import (
 )
 from credit_core.domain.feature_matrix import UNKNOWN_CATEGORY, with_derived
 from credit_core.domain.judgement import Cause, Judge, ReferralCause, referred_by
+from credit_core.domain.model_manifest import Role
 from credit_core.domain.online_store import timestamp_text
 from credit_core.domain.receipt import receipt_of, row_of, views_of
+from credit_core.domain.rollout import Shadow
 from credit_core.domain.terms import Terms
 from credit_core.errors import DamagedReceiptError, ModelUnavailableError
+from credit_core.use_cases.shadow import is_passing, shadow_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -140,11 +143,12 @@ class Replayer:
             raise DamagedReceiptError(
                 f"its model_input has {row.size} numbers, its terms have {len(terms.inputs)} inputs"
             )
-        model = self._model(receipt, response, terms)
+        model = self._answering_model(receipt, response, terms)
         judgement, note = _judge_again(bench.judge, row, views, model, cause)
         found = [
-            *_response_differences(receipt, judgement, views, model, terms),
+            *_response_differences(receipt, judgement, views, _serving(model, response), terms),
             *_attribute_differences(receipt, judgement, views, terms),
+            *self._shadow_differences(receipt, response, bench, row, views),
         ]
         derived_checked = bench.product is not None and not came_before_input
         if not came_before_input:
@@ -170,21 +174,25 @@ class Replayer:
             bench = self._benches[receipt.terms] = _Bench(terms, Judge(terms), product)
         return bench
 
-    def _model(
+    def _answering_model(
         self, receipt: Receipt, response: Mapping[str, Any], terms: Terms
     ) -> LoadedModel | None:
-        """Return the model that was asked, None where none was.
+        """Return the model that answered, None where none was asked.
 
         Raises:
             ModelUnavailableError: It can't be had, or takes other inputs than the terms have.
         """
         if not receipt.manifest_sha256:
             return None
-        key = (
-            receipt.product,
-            str((response["model"] or {}).get("version")),
-            receipt.manifest_sha256,
-        )
+        version = str((response["model"] or {}).get("version"))
+        return self._model((receipt.product, version, receipt.manifest_sha256), terms)
+
+    def _model(self, key: tuple[str, str, str], terms: Terms) -> LoadedModel:
+        """Return a model by product, version and its manifest's SHA-256.
+
+        Raises:
+            ModelUnavailableError: It can't be had, or takes other inputs than the terms have.
+        """
         if key not in self._models:
             try:
                 product, version, manifest_sha256 = key
@@ -207,6 +215,54 @@ class Replayer:
                 f"model {manifest.version} takes other inputs than the receipt's terms have"
             )
         return model
+
+    def _shadow_differences(
+        self,
+        receipt: Receipt,
+        response: Mapping[str, Any],
+        bench: _Bench,
+        row: NDArray[np.float64],
+        views: Mapping[str, ServedView],
+    ) -> Iterator[Difference]:
+        """Yield where the model that did not answer says something else, or should be another one.
+
+        A challenger never answers alone: what the champion says is in the receipt.
+
+        Raises:
+            DamagedReceiptError: The shadow cannot be read.
+            ModelUnavailableError: The model can't be had.
+        """
+        answered = response["model"]
+        if receipt.shadow is None:
+            if answered is not None and Role(answered["role"]) is Role.CHALLENGER:
+                yield Difference("shadow", None, "what the champion says")
+            return
+        recorded = Shadow.from_receipt(receipt.shadow)
+        if answered is None:
+            yield Difference("shadow", receipt.shadow, None)
+            return
+        key = receipt.product, recorded.version, recorded.manifest_sha256
+        is_champion = Role(answered["role"]) is Role.CHALLENGER
+        again = shadow_of(
+            bench.judge,
+            row,
+            self._model(key, bench.terms),
+            role=Role.CHAMPION if is_champion else Role.CHALLENGER,
+            assumed=assumed_in(views),
+        )
+        if is_passing(recorded.fault):
+            # What need not happen again is taken as it is recorded.
+            again = replace(
+                again,
+                probability_of_default=None,
+                points=None,
+                outcome=None,
+                fault=recorded.fault,
+            )
+        if again.as_receipt() != receipt.shadow:
+            pair = json.loads(receipt.shadow), again.as_document()
+            found = list(_differences(*pair, "shadow"))
+            yield from found or [Difference("shadow", receipt.shadow, again.as_receipt())]
 
 
 def _cause(recorded: Mapping[str, str] | None) -> Cause | None:
@@ -248,7 +304,7 @@ def _response_differences(
     receipt: Receipt,
     judgement: Judgement,
     views: Mapping[str, ServedView],
-    model: LoadedModel | None,
+    model: ServingModel | None,
     terms: Terms,
 ) -> Iterator[Difference]:
     """Yield where the response is not, byte for byte, what the scorer would answer."""
@@ -257,7 +313,7 @@ def _response_differences(
         receipt.product,
         judgement,
         views,
-        ServingModel(model.manifest.version, model.manifest.onnx_sha256) if model else None,
+        model,
         terms.policy.version,
         datetime.fromisoformat(receipt.decided_at),
         receipt.revision,
@@ -266,6 +322,14 @@ def _response_differences(
     if replayed != receipt.response:
         found = list(_differences(json.loads(receipt.response), json.loads(replayed)))
         yield from found or [Difference("response", receipt.response, replayed)]
+
+
+def _serving(model: LoadedModel | None, response: Mapping[str, Any]) -> ServingModel | None:
+    """Return the model's identity, with the role that is recorded of it."""
+    if model is None:
+        return None
+    role = str((response["model"] or {}).get("role"))
+    return ServingModel(model.manifest.version, model.manifest.onnx_sha256, Role(role))
 
 
 def _attribute_differences(
@@ -362,20 +426,25 @@ def _only_rounding(found: Sequence[Difference]) -> bool:
         if not isinstance(one, float) or not isinstance(other, float):
             return False
         match name:
-            case "probability_of_default" if not place and 0 < one < 1 and 0 < other < 1:
+            case "probability_of_default" if 0 < one < 1 and 0 < other < 1:
                 apart = abs(_log_odds(one) - _log_odds(other))
                 small = apart < ROUNDING_LOG_ODDS
-            case "points" if not place and "probability_of_default" in names:
+            case "points" if _beside(place, "probability_of_default") in names:
                 small = abs(one - other) < NEXT_POINTS
             case "contribution_log_odds":
                 small = abs(one - other) < ROUNDING_LOG_ODDS
-            case "contribution_points" if f"{place}.contribution_log_odds" in names:
+            case "contribution_points" if _beside(place, "contribution_log_odds") in names:
                 small = abs(one - other) < NEXT_POINTS
             case _:
                 small = False
         if not small:
             return False
     return True
+
+
+def _beside(place: str, name: str) -> str:
+    """Return the place of another part of the same object."""
+    return f"{place}.{name}" if place else name
 
 
 def _log_odds(probability: float) -> float:

@@ -20,6 +20,7 @@ from credit_core.domain.decision import (
 )
 from credit_core.domain.feature_matrix import exact_matrix
 from credit_core.domain.judgement import Cause, Judge, ReferralCause, referred_by
+from credit_core.domain.model_manifest import Role
 from credit_core.domain.online_store import (
     CLOCK_SKEW,
     entity_key,
@@ -29,6 +30,7 @@ from credit_core.domain.online_store import (
 )
 from credit_core.domain.product import RETENTION_TTLS
 from credit_core.domain.receipt import Receipt, model_input_of
+from credit_core.domain.rollout import applicant_draw
 from credit_core.domain.terms import Terms
 from credit_core.errors import (
     ApplicationConflictError,
@@ -36,17 +38,23 @@ from credit_core.errors import (
     ModelUnavailableError,
     fault_location,
 )
+from credit_core.use_cases.shadow import shadow_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from numpy.typing import NDArray
 
     from credit_core.domain.application import Application
+    from credit_core.domain.judgement import Judgement
     from credit_core.domain.online_store import FeatureRow
     from credit_core.domain.product import CreditProduct, FeatureView, Value
-    from credit_core.ports import ChampionSource, DecisionStore, LoadedModel, Readout, Timer
+    from credit_core.domain.rollout import Shadow
+    from credit_core.ports import DecisionStore, Lineup, LoadedModel, ModelSource, Readout, Timer
+
+SHADOW_NEEDS_SECONDS = 0.02
+"""Of the deadline: with less left, which the write needs, nobody is asked without need."""
 
 MOST_REVISIONS = 100
 """Decisions on one application. A client that sends a referral again and again ends here."""
@@ -62,6 +70,17 @@ class Answer:
     decision: Decision | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A judgement and whose it is, with what the other model says where there are two."""
+
+    judgement: Judgement
+    model: LoadedModel | None
+    role: Role = Role.CHAMPION
+    shadow: Shadow | None = None
+    challenger_fault: str | None = None
+
+
 class ScoreApplication:
     """The online path for one product. One instance serves many requests, one at a time."""
 
@@ -71,12 +90,12 @@ class ScoreApplication:
         *,
         secret: bytes,
         store: DecisionStore,
-        champions: ChampionSource,
+        models: ModelSource,
     ) -> None:
         self._product = product
         self._secret = secret
         self._store = store
-        self._champions = champions
+        self._models = models
         self._read_application = ApplicationReader(product)
         terms = Terms.of(product)
         self._terms = terms.pack()
@@ -109,7 +128,7 @@ class ScoreApplication:
         readout = self._store.read(
             tuple(keys.values()),
             application_id=application.application_id,
-            with_pointer=self._champions.pointer_is_old(),
+            with_pointer=self._models.pointer_is_old(),
             timer=timer,
         )
         timer.lap("read")
@@ -152,33 +171,46 @@ class ScoreApplication:
             view.name: serve_view(view, keys[view.name], readout, as_of=as_of)
             for view in self._product.feature_views
         }
-        row, model = np.empty(0), None
+        row = np.empty(0)
+        lineup: Lineup | None = None
         fault = fault_in(views)
         try:
             row = self._row(application, views)
             if fault is None:
-                model, fault = self._ask_for_model(readout)
-            judgement = self._judge(
-                row, model, assumed=assumed_in(views), fault=fault, lap=timer.lap
-            )
+                lineup, fault = self._ask_for_models(readout)
+            assumed = assumed_in(views)
+            if lineup is None or lineup.challenger is None:
+                champion = lineup.champion if lineup else None
+                judgement = self._judge(row, champion, assumed=assumed, fault=fault, lap=timer.lap)
+                judged = _Judged(judgement, champion)
+            else:
+                judged = self._judge_both(
+                    application, row, lineup, lineup.challenger, assumed=assumed, timer=timer
+                )
         except Exception as error:  # noqa: BLE001 (no fault may do more than refer)
             judgement = referred_by(Cause(ReferralCause.INTERNAL, fault_location(error)))
+            judged = _Judged(judgement, lineup.champion if lineup else None)
+        model, shadow = judged.model, judged.shadow
         decision = Decision(
             application.application_id,
             self._product.name,
-            judgement,
+            judged.judgement,
             views,
-            ServingModel(model.manifest.version, model.manifest.onnx_sha256) if model else None,
+            ServingModel(model.manifest.version, model.manifest.onnx_sha256, judged.role)
+            if model
+            else None,
             self._product.policy.version,
             as_of,
             readout.receipt.revision + 1 if readout.receipt else 1,
+            shadow,
+            judged.challenger_fault,
         )
-        cause = judgement.cause
+        cause = judged.judgement.cause
         receipt = Receipt(
             application_id=application.application_id,
             product=self._product.name,
             fingerprint=fingerprint,
-            outcome=str(judgement.outcome),
+            outcome=str(judged.judgement.outcome),
             decided_at=timestamp_text(as_of),
             response=compact_json(decision.as_response()),
             request=compact_json(application.features),
@@ -189,8 +221,62 @@ class ScoreApplication:
             stage_ms=compact_json(timer.stages_ms()),
             retryable=cause is not None and cause.retryable,
             revision=decision.revision,
+            shadow=shadow.as_receipt() if shadow else None,
         )
         return receipt, decision
+
+    def _judge_both(
+        self,
+        application: Application,
+        row: NDArray[np.float64],
+        lineup: Lineup,
+        challenger: LoadedModel,
+        *,
+        assumed: Collection[str],
+        timer: Timer,
+    ) -> _Judged:
+        """Return the judgement of the model whose applicant it is, and what the other one says."""
+        model, role = lineup.champion, Role.CHAMPION
+        other, others_role = challenger, Role.CHALLENGER
+        judgement: Judgement | None = None
+        fault: str | None = None
+        if lineup.share > 0 and self._draw(application, challenger) < lineup.share:
+            judgement, fault = self._judgement_of_challenger(row, challenger, assumed, timer)
+        if judgement is not None:
+            model, role, other, others_role = other, others_role, model, role
+        else:
+            judgement = self._judge(row, model, assumed=assumed, lap=timer.lap)
+        in_time = timer.remaining_seconds() > SHADOW_NEEDS_SECONDS
+        shadow = shadow_of(
+            self._judge, row, other, role=others_role, assumed=assumed, in_time=in_time
+        )
+        timer.lap("shadow")
+        if others_role is Role.CHALLENGER and in_time:
+            fault = fault or shadow.fault
+        if judgement.assessment is None:
+            fault = None  # of neither model: no number is one that they take
+        return _Judged(judgement, model, role, shadow, fault)
+
+    def _draw(self, application: Application, challenger: LoadedModel) -> float:
+        version = challenger.manifest.version
+        return applicant_draw(self._product, application, challenger=version, secret=self._secret)
+
+    def _judgement_of_challenger(
+        self,
+        row: NDArray[np.float64],
+        challenger: LoadedModel,
+        assumed: Collection[str],
+        timer: Timer,
+    ) -> tuple[Judgement | None, str | None]:
+        """Return the challenger's judgement; where it fails None, and why: the champion answers."""
+        try:
+            judgement = self._judge(row, challenger, assumed=assumed, lap=timer.lap)
+        except Exception as error:  # noqa: BLE001 (no fault of it may touch the answer)
+            return None, fault_location(error)
+        if judgement.assessment is None:
+            # A rule that declines does so without a cause, whatever became of the model.
+            return None, judgement.cause.detail if judgement.cause else "it gave no answer"
+        return judgement, None
 
     def _row(
         self, application: Application, views: Mapping[str, ServedView]
@@ -212,9 +298,9 @@ class ScoreApplication:
             raise OverflowError
         return row
 
-    def _ask_for_model(self, readout: Readout) -> tuple[LoadedModel | None, Cause | None]:
+    def _ask_for_models(self, readout: Readout) -> tuple[Lineup | None, Cause | None]:
         try:
-            return self._champions.model(readout.pointer), None
+            return self._models.lineup(readout.pointer), None
         except ModelUnavailableError as error:
             return None, Cause(ReferralCause.MODEL_UNAVAILABLE, str(error))
 
@@ -230,7 +316,7 @@ def serve_view(view: FeatureView, key: str, readout: Readout, *, as_of: datetime
         return ServedView(FeatureStatus.UNAVAILABLE)
     stored = readout.rows.get(key)
     if stored is None:
-        return _missing(view)
+        return _missing(view, key)
     try:
         row = row_from_stored(
             view, key, recency_text=stored.recency, features_json=stored.features_json
@@ -247,12 +333,14 @@ def serve_row(view: FeatureView, row: FeatureRow, *, as_of: datetime) -> ServedV
         return ServedView(FeatureStatus.UNREADABLE, row, age_seconds)
     if age_seconds > RETENTION_TTLS * view.ttl_seconds:
         # DynamoDB deletes expired items days late; training does not see them, nor does a score.
-        return _missing(view)
+        return _missing(view, row.entity_key)
     if age_seconds > view.ttl_seconds:
         substitutes = view.substitutes(view.when_stale)
         return ServedView(FeatureStatus.STALE, row, age_seconds, substitutes)
     return ServedView(FeatureStatus.FRESH, row, age_seconds, row.features)
 
 
-def _missing(view: FeatureView) -> ServedView:
-    return ServedView(FeatureStatus.MISSING, features=view.substitutes(view.when_missing))
+def _missing(view: FeatureView, key: str) -> ServedView:
+    return ServedView(
+        FeatureStatus.MISSING, features=view.substitutes(view.when_missing), missing_key=key
+    )

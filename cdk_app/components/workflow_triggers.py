@@ -1,9 +1,9 @@
-"""What starts a materialization without anybody asking: an upload, and the clock."""
+"""What starts a state machine without anybody asking: an upload, and the clock."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Aws, RemovalPolicy
 from aws_cdk import aws_events as events
@@ -14,40 +14,26 @@ from constructs import Construct
 
 from cdk_app.components.acknowledgements import acknowledge
 from cdk_app.components.own_role import OwnRole
-from credit_core.domain.places import APPLICATIONS_FOLDER, PUSHED_FOLDER
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from aws_cdk import aws_s3 as s3
 
     from cdk_app.components.workflow import Workflow
-    from cdk_app.stages import Stage
 
-NOT_FROM_HERE = [f"*/{APPLICATIONS_FOLDER}/*", f"*/{PUSHED_FOLDER}/*"]
-"""Uploads that start nothing: loans are for training, and pushed rows are in the store already.
-
-A pattern can't ask for one prefix and against another, but features are all else that the lake has.
-"""
 EVENT_AGE_SECONDS = 3_600
 EVENT_RETRIES = 30
 """Within an hour, with growing pauses and jitter: EventBridge's own way."""
 
 
-class MaterializationTriggers(Construct):
-    """A rule for uploads and a schedule for sweeps, each with a role to start this machine only.
+class WorkflowTriggers(Construct):
+    """Rules for uploads and schedules, each with a role to start one state machine only.
 
-    An event that could not start a run waits in a queue that pages; the next sweep takes its file
-    in any case.
+    An event that could not start a run waits in a queue that pages.
     """
 
-    def __init__(
-        self,
-        scope: Construct,
-        id_: str,
-        *,
-        stage: Stage,
-        lake: s3.IBucket,
-        workflow: Workflow,
-    ) -> None:
+    def __init__(self, scope: Construct, id_: str, *, workflow: Workflow) -> None:
         super().__init__(scope, id_)
         self._workflow = workflow
         self.dead_letters = sqs.Queue(
@@ -62,33 +48,48 @@ class MaterializationTriggers(Construct):
             self.dead_letters,
             {"AwsSolutions-SQS3": "This is the queue for what could not be delivered."},
         )
-        self._on_upload(lake)
-        self._on_schedule(stage)
 
-    def _on_upload(self, lake: s3.IBucket) -> None:
-        role = self._role("UploadRole", "events.amazonaws.com")
+    def on_upload(
+        self,
+        id_: str,
+        *,
+        description: str,
+        bucket: s3.IBucket,
+        keys: Sequence[Mapping[str, Any]],
+        input_template: str,
+    ) -> None:
+        """Start a run when an object comes.
+
+        Args:
+            id_: Name of the rule.
+            description: What it is for.
+            bucket: Where the object comes; it tells EventBridge of each.
+            keys: Patterns, any of which the object's key fits.
+            input_template: The run's input, in which <key> is the object's key with its quotes.
+        """
+        role = self._role(id_, "events.amazonaws.com")
         rule = events.CfnRule(
             self,
-            "Uploads",
-            description="Features that come into the lake go on into the online store",
+            id_,
+            description=description,
             event_pattern={
                 "source": ["aws.s3"],
                 "detail-type": ["Object Created"],
                 "detail": {
-                    "bucket": {"name": [lake.bucket_name]},
-                    "object": {"key": [{"anything-but": {"wildcard": NOT_FROM_HERE}}]},
+                    "bucket": {"name": [bucket.bucket_name]},
+                    "object": {"key": list(keys)},
                 },
             },
             state="ENABLED",
             targets=[
                 events.CfnRule.TargetProperty(
-                    id="Materialization",
+                    id="Workflow",
                     arn=self._workflow.arn,
                     role_arn=role.role_arn,
                     input_transformer=events.CfnRule.InputTransformerProperty(
                         input_paths_map={"key": "$.detail.object.key"},
                         # EventBridge adds the quotes of a text.
-                        input_template='{"prefix": <key>}',
+                        input_template=input_template,
                     ),
                     retry_policy=events.CfnRule.RetryPolicyProperty(
                         maximum_event_age_in_seconds=EVENT_AGE_SECONDS,
@@ -103,7 +104,7 @@ class MaterializationTriggers(Construct):
         rule.node.add_dependency(self._workflow.state_machine, role)
         self.dead_letters.add_to_resource_policy(
             iam.PolicyStatement(
-                sid="UploadsThatStartedNothing",
+                sid=f"{id_}ThatStartedNothing",
                 principals=[iam.ServicePrincipal("events.amazonaws.com")],
                 actions=["sqs:SendMessage"],
                 resources=[self.dead_letters.queue_arn],
@@ -111,20 +112,30 @@ class MaterializationTriggers(Construct):
             )
         )
 
-    def _on_schedule(self, stage: Stage) -> None:
-        role = self._role("SweepRole", "scheduler.amazonaws.com")
+    def on_schedule(
+        self, id_: str, *, description: str, expression: str, asked: Mapping[str, Any]
+    ) -> None:
+        """Start a run again and again.
+
+        Args:
+            id_: Name of the schedule.
+            description: What it is for.
+            expression: When, as in EventBridge Scheduler, UTC.
+            asked: The run's input.
+        """
+        role = self._role(id_, "scheduler.amazonaws.com")
         role.allow("sqs:SendMessage", on=[self.dead_letters.queue_arn])
         schedule = scheduler.CfnSchedule(
             self,
-            "Sweeps",
-            description="Materializes what no event announced, or what failed since",
-            schedule_expression=stage.materialization.sweep_schedule,
+            id_,
+            description=description,
+            schedule_expression=expression,
             flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
             state="ENABLED",
             target=scheduler.CfnSchedule.TargetProperty(
                 arn=self._workflow.arn,
                 role_arn=role.role_arn,
-                input=json.dumps({"sweep": True}),
+                input=json.dumps(asked),
                 retry_policy=scheduler.CfnSchedule.RetryPolicyProperty(
                     maximum_event_age_in_seconds=EVENT_AGE_SECONDS,
                     maximum_retry_attempts=EVENT_RETRIES,
@@ -136,10 +147,10 @@ class MaterializationTriggers(Construct):
         )
         schedule.node.add_dependency(self._workflow.state_machine, role)
 
-    def _role(self, name: str, service: str) -> OwnRole:
+    def _role(self, starter: str, service: str) -> OwnRole:
         role = OwnRole(
             self,
-            name,
+            f"{starter}Role",
             assumed_by=iam.ServicePrincipal(
                 service, conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}}
             ),

@@ -1,0 +1,92 @@
+"""`credit models compare`: champion and challenger on the applicants whom both have judged."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from credit_cli.days import FirstDay, LastDay, named_days
+from credit_cli.deployment import deployed
+from credit_cli.errors import UsageError
+from credit_cli.invocation import invoked
+from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct, known_product
+from credit_cli.terminal import Json, print_json, progress_for, say
+
+if TYPE_CHECKING:
+    from credit_core.adapters.local_archive import LocalArchive
+
+EVERYTHING = 10**9
+
+ReceiptsFolder = Annotated[
+    Path | None,
+    typer.Option(
+        help="A folder of the archive, or a file with a record a line, in place of the cloud's.",
+        show_default=False,
+    ),
+]
+
+
+def compare(
+    *,
+    first: FirstDay = None,
+    last: LastDay = None,
+    receipts: ReceiptsFolder = None,
+    product: DeployedProduct = DEFAULT_PRODUCT,
+    as_json: Json = False,
+) -> None:
+    """Compare champion and challenger on the same applicants: outcomes, scores, and who was right.
+
+    Of the decisions of these days, by default of the last ones. With --receipts nothing has to run.
+    """
+    from credit_core.use_cases.compare_models import comparison_lines  # noqa: PLC0415 (NumPy takes its time)
+
+    days = named_days(first, last)
+    with progress_for(as_json=as_json).step("Comparison") as step:
+        if receipts is None:
+            aws, deployment = deployed(product)
+            found = invoked(aws, deployment, "ComparerFunction", days, called="comparer")
+        else:
+            found = compared_here(receipts, product, days)
+        step.result = f"{found['read']:,} decisions"
+    if as_json:
+        print_json(found)
+        return
+    for line in comparison_lines(found):
+        say(line)
+
+
+def compared_here(receipts: Path, product: str, days: dict[str, str]) -> dict[str, Any]:
+    """Compare by a copy of the archive.
+
+    Raises:
+        UsageError: The path can't be read, or is no archive.
+    """
+    from credit_core.domain.receipt_archive import Days  # noqa: PLC0415 (as above)
+    from credit_core.use_cases.compare_models import compare_models  # noqa: PLC0415 (as above)
+    from credit_core.use_cases.served_decisions import ServedDecisions  # noqa: PLC0415 (as above)
+
+    archive = local_archive(receipts, product)
+    decisions = ServedDecisions(archive, Days.named(days), EVERYTHING)
+    return compare_models(known_product(product), decisions, as_of=datetime.now(UTC))
+
+
+def local_archive(receipts: Path, product: str) -> LocalArchive:
+    """Return a copy of the archive.
+
+    Raises:
+        UsageError: The path can't be read, or is no archive.
+    """
+    from credit_core.adapters.local_archive import LocalArchive  # noqa: PLC0415 (as above)
+    from credit_core.errors import DamagedReceiptError  # noqa: PLC0415 (as above)
+
+    try:
+        return LocalArchive(receipts, product=product)
+    except OSError as error:
+        where = error.filename or receipts
+        raise UsageError(f"{where} can't be read: {error.strerror}") from None
+    except DamagedReceiptError as error:
+        hint = "--receipts is the archive, a folder of it, or a file with a record a line"
+        raise UsageError(str(error), hint=hint) from None

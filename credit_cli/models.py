@@ -1,0 +1,342 @@
+"""`credit models`: what is registered, which models answer, and how that is moved."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from credit_cli import pipelines
+from credit_cli.compare import compare
+from credit_cli.deployment import deployed
+from credit_cli.errors import EXIT_CODES, CliError, UsageError
+from credit_cli.invocation import invoked
+from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct
+from credit_cli.registered_models import RegisteredModels, registry_errors
+from credit_cli.terminal import Json, print_json, progress_for, say
+
+if TYPE_CHECKING:
+    from credit_core.domain.model_manifest import ModelManifest
+    from credit_core.ports import RegisteredModel
+
+models = typer.Typer(no_args_is_help=True, help=f"Registered models.\n{EXIT_CODES}\n")
+models.command()(compare)
+
+Version = Annotated[str, typer.Argument(help="A registered version.", show_default=False)]
+MovedBy = Annotated[
+    str, typer.Option("--by", help="Who asks, kept in the registry; by default you.")
+]
+ReportFile = Annotated[
+    Path | None,
+    typer.Option(help="Write its report, an HTML page, into this file.", show_default=False),
+]
+TrainedFolder = Annotated[Path, typer.Argument(help="The --out of credit train.")]
+MODEL, MANIFEST, REPORT = "model.onnx", "manifest.json", "report.html"
+
+
+@models.command("list")
+def list_models(*, product: DeployedProduct = DEFAULT_PRODUCT, as_json: Json = False) -> None:
+    """List every version with its state and quality, the newest first, and who answers."""
+    from credit_cli.model_rendering import listed_lines, model_document, pointer_document  # noqa: PLC0415 (NumPy takes its time)
+
+    registered = RegisteredModels.of(*deployed(product), product)
+    found = [(model, manifest_or_fault(registered, model)) for model in registered.models()]
+    pointer = registered.pointer()
+    if as_json:
+        listed = [model_document(model, manifest) for model, manifest in found]
+        print_json({"pointer": pointer_document(pointer), "models": listed})
+        return
+    if not found:
+        say(f"No model of {product} is registered.")
+        return
+    for line in listed_lines(found, pointer):
+        say(line)
+
+
+@models.command()
+def show(
+    version: Annotated[
+        str | None, typer.Argument(help="By default the champion.", show_default=False)
+    ] = None,
+    *,
+    report: ReportFile = None,
+    product: DeployedProduct = DEFAULT_PRODUCT,
+    as_json: Json = False,
+) -> None:
+    """Show a version: quality, candidates, gates with their evidence, lineage."""
+    from credit_cli.model_rendering import model_document, shown_lines  # noqa: PLC0415 (as above)
+
+    registered = RegisteredModels.of(*deployed(product), product)
+    model, manifest = found_model(registered, version)
+    if report is not None:
+        report.write_bytes(registered.report(model))
+    if as_json:
+        manifested = manifest.model_dump(mode="json")
+        print_json({**model_document(model, manifest), "manifest": manifested})
+        return
+    for line in shown_lines(model, manifest):
+        say(line)
+    if report is not None:
+        say(f"Its report is in {report}.")
+
+
+@models.command()
+def diff(
+    before: Version,
+    after: Version,
+    *,
+    product: DeployedProduct = DEFAULT_PRODUCT,
+    as_json: Json = False,
+) -> None:
+    """Say in what two versions differ: quality, inputs, settings, gates, data, libraries, code."""
+    from credit_cli.model_rendering import difference_document, difference_lines  # noqa: PLC0415 (as above)
+
+    registered = RegisteredModels.of(*deployed(product), product)
+    first, second = (found_model(registered, version)[1] for version in (before, after))
+    document = difference_document(first, second)
+    if as_json:
+        print_json(document)
+        return
+    for line in difference_lines(document):
+        say(line)
+
+
+@models.command()
+def history(*, product: DeployedProduct = DEFAULT_PRODUCT, as_json: Json = False) -> None:
+    """Say who moved which model to which place, the latest first."""
+    from credit_cli.model_rendering import moved_document, moved_line  # noqa: PLC0415 (as above)
+
+    registered = RegisteredModels.of(*deployed(product), product)
+    with registry_errors():
+        moves = list(registered.registry.moves())
+    if as_json:
+        print_json({"moves": [moved_document(move) for move in moves]})
+        return
+    for move in moves:
+        say(moved_line(move))
+
+
+@models.command()
+def promote(
+    version: Version,
+    *,
+    now: Annotated[
+        bool, typer.Option("--now", help="At once, without shadow, shares and approval.")
+    ] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for the end.")] = False,
+    by: MovedBy = "",
+    product: DeployedProduct = DEFAULT_PRODUCT,
+    as_json: Json = False,
+) -> None:
+    """Make a version champion: through shadow and live share, watched by the stage's alarms."""
+    if now:
+        move("promote", version, by=by, product=product, as_json=as_json)
+        return
+    aws, deployment = deployed(product)
+    asked = {"version": version, "moved_by": by or getpass.getuser()}
+    execution = pipelines.start(aws, deployment["RolloutStateMachine"], asked)
+    if no_wait:
+        print_json({"execution": execution}) if as_json else say(f"Started: {execution}")
+        return
+    with progress_for(as_json=as_json).step("Rollout") as step:
+        hint = "see: credit models history"
+        done = pipelines.wait_for(aws, execution, step.update, hint=hint)
+        step.result = f"{version} is the champion"
+    told(done, as_json=as_json)
+
+
+@models.command()
+def shadow(
+    version: Version,
+    *,
+    by: MovedBy = "",
+    product: DeployedProduct = DEFAULT_PRODUCT,
+    as_json: Json = False,
+) -> None:
+    """Let a version score beside the champion, unheard."""
+    move("shadow", version, by=by, product=product, as_json=as_json)
+
+
+@models.command()
+def share(
+    version: Version,
+    part: Annotated[
+        float, typer.Argument(metavar="SHARE", help="Of applicants: 0.1 is 10 %.", min=0, max=1)
+    ],
+    *,
+    by: MovedBy = "",
+    product: DeployedProduct = DEFAULT_PRODUCT,
+    as_json: Json = False,
+) -> None:
+    """Let the version that is in shadow answer a share of the applicants; 0 is shadow again."""
+    action = "share" if part else "shadow"
+    move(action, version, by=by, product=product, as_json=as_json, share=part)
+
+
+@models.command()
+def withdraw(
+    version: Annotated[
+        str | None, typer.Argument(help="By default whichever is tried.", show_default=False)
+    ] = None,
+    *,
+    by: MovedBy = "",
+    product: DeployedProduct = DEFAULT_PRODUCT,
+    as_json: Json = False,
+) -> None:
+    """End the trial of a version: the champion answers everybody."""
+    pointer = RegisteredModels.of(*deployed(product), product).champion()
+    tried = pointer.challenger.model.version if pointer.challenger else None
+    if tried is None or version not in {None, tried}:
+        raise CliError(f"{version} is not under trial" if version else "nothing is under trial")
+    move("withdraw", tried, by=by, product=product, as_json=as_json)
+
+
+@models.command()
+def rollback(
+    *, by: MovedBy = "", product: DeployedProduct = DEFAULT_PRODUCT, as_json: Json = False
+) -> None:
+    """Make the champion before this one champion again, at once; a trial ends with it."""
+    pointer = RegisteredModels.of(*deployed(product), product).champion()
+    move("rollback", pointer.champion.version, by=by, product=product, as_json=as_json)
+
+
+@models.command()
+def retire(
+    version: Version,
+    *,
+    by: MovedBy = "",
+    product: DeployedProduct = DEFAULT_PRODUCT,
+    as_json: Json = False,
+) -> None:
+    """Take a version out of use for good; it stays registered, for its decisions' sake."""
+    move("retire", version, by=by, product=product, as_json=as_json)
+
+
+@models.command()
+def approve(
+    version: Version,
+    *,
+    by: MovedBy = "",
+    product: DeployedProduct = DEFAULT_PRODUCT,
+    as_json: Json = False,
+) -> None:
+    """Let the rollout of a version go on that waits for approval."""
+    move("approve", version, by=by, product=product, as_json=as_json)
+
+
+@models.command()
+def reject(
+    version: Version,
+    *,
+    by: MovedBy = "",
+    product: DeployedProduct = DEFAULT_PRODUCT,
+    as_json: Json = False,
+) -> None:
+    """End the rollout of a version that waits for approval; it is withdrawn."""
+    move("reject", version, by=by, product=product, as_json=as_json)
+
+
+@models.command()
+def register(
+    folder: TrainedFolder,
+    *,
+    by: MovedBy = "",
+    product: DeployedProduct = DEFAULT_PRODUCT,
+    as_json: Json = False,
+) -> None:
+    """Register and sign a model that was trained elsewhere; a failed gate makes it rejected."""
+    from credit_cli.model_rendering import model_document  # noqa: PLC0415 (as above)
+
+    manifest, onnx, report = trained_files(folder, product)
+    registered = RegisteredModels.of(*deployed(product), product)
+    with registry_errors():
+        registered.registry.register(
+            manifest,
+            onnx,
+            report,
+            registered_by=by or getpass.getuser(),
+            as_of=datetime.now(UTC),
+        )
+    model = registered.find(manifest.version)
+    if as_json:
+        print_json(model_document(model, manifest))
+        return
+    say(f"{manifest.version} is {model.state}, signed.")
+    for gate in manifest.gates:
+        if not gate.passed:
+            say(f"  ✗ {gate.name}: {gate.evidence}")
+    if manifest.gates_passed:
+        say(f"Next: credit models promote {manifest.version}")
+
+
+def move(
+    action: str, version: str, *, by: str, product: str, as_json: bool, share: float | None = None
+) -> None:
+    """Have the promoter move the pointer, and say who answers then.
+
+    Raises:
+        CliError: It refused, and said why.
+    """
+    event = {"action": action, "version": version, "moved_by": by or getpass.getuser()}
+    if share is not None:
+        event |= {"share": share}  # type: ignore[dict-item]
+    done = invoked(*deployed(product), "PromoterFunction", event, called="promoter", verb="refused")
+    told(done, as_json=as_json)
+
+
+def told(done: dict[str, Any], *, as_json: bool) -> None:
+    """Say who answers."""
+    from credit_cli.model_rendering import answered  # noqa: PLC0415 (as above)
+
+    if as_json:
+        print_json(done)
+    else:
+        say(answered(done))
+
+
+def manifest_or_fault(
+    registered: RegisteredModels, model: RegisteredModel
+) -> ModelManifest | CliError:
+    """Return the manifest of a version, or why it can't be: one must not hide the others."""
+    try:
+        return registered.manifest(model)
+    except CliError as fault:
+        return fault
+
+
+def found_model(
+    registered: RegisteredModels, version: str | None
+) -> tuple[RegisteredModel, ModelManifest]:
+    """Return a version with its manifest, the champion if none is named.
+
+    Raises:
+        CliError: There is none, or it is not what was registered.
+    """
+    wanted = version or registered.champion().champion.version
+    model = registered.find(wanted)
+    return model, registered.manifest(model)
+
+
+def trained_files(folder: Path, product: str) -> tuple[ModelManifest, bytes, bytes]:
+    """Return manifest, model and report that `credit train` left in a folder.
+
+    Raises:
+        UsageError: They are not there, or are of another product.
+    """
+    from credit_core.domain.model_manifest import ModelManifest  # noqa: PLC0415 (as above)
+
+    missing = [name for name in (MODEL, MANIFEST, REPORT) if not (folder / name).is_file()]
+    if missing:
+        hint = "name the --out of a credit train that ended with a model"
+        raise UsageError(f"{folder} holds no {missing[0]}", hint=hint)
+    with registry_errors():
+        manifest = ModelManifest.from_json((folder / MANIFEST).read_bytes())
+    if manifest.product != product:
+        raise UsageError(
+            f"{folder} holds a model of {manifest.product}, not of {product}",
+            hint=f"name it: --product {manifest.product}",
+        )
+    return manifest, (folder / MODEL).read_bytes(), (folder / REPORT).read_bytes()

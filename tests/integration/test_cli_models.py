@@ -1,0 +1,299 @@
+"""`credit models` on a registry of moto's, with the promoter's own handler behind it."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from moto import mock_aws
+
+from credit_cli import main, models
+from credit_core.domain.model_manifest import Gate, manifest_key, report_key
+from tests.builders import PRODUCT
+from tests.builders_registry import ONNX, REPORT, Cloud, a_cloud, registered, the_manifest
+from tests.example_environments import EXAMPLE_ENVIRONMENTS
+from tests.handlers import started
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FAILED = (
+    Gate(name="parity", passed=True, evidence="0 of 100 differ"),
+    Gate(name="calibration", passed=False, evidence="ratio 2.4", look_at="the curve"),
+)
+OUTPUTS = {
+    "ModelsBucket": "models",
+    "RegistryTable": "registry",
+    "PromoterFunction": "the-promoter",
+    "RolloutStateMachine": "arn:aws:states:us-east-1:000000000000:stateMachine:rollout",
+}
+
+
+@dataclass
+class Promoter:
+    """The function, called as Lambda calls it."""
+
+    handler: Any
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 (boto3's)
+        assert FunctionName == "the-promoter"
+        self.asked.append(json.loads(Payload))
+        try:
+            answer = self.handler.handler(self.asked[-1], SimpleNamespace())
+        except Exception as error:  # noqa: BLE001 (Lambda answers any)
+            document = json.dumps({"errorMessage": str(error)}).encode()
+            return {"FunctionError": "Unhandled", "Payload": io.BytesIO(document)}
+        return {"Payload": io.BytesIO(json.dumps(answer).encode())}
+
+
+@dataclass
+class StateMachine:
+    """Step Functions, with one end to everything."""
+
+    ended: dict[str, Any]
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+    def start_execution(self, *, stateMachineArn: str, input: str) -> dict[str, str]:  # noqa: A002, N803 (boto3's)
+        assert stateMachineArn == OUTPUTS["RolloutStateMachine"]
+        self.asked.append(json.loads(input))
+        return {"executionArn": "arn:aws:states:us-east-1:000000000000:execution:rollout:1"}
+
+    def describe_execution(self, *, executionArn: str) -> dict[str, Any]:  # noqa: N803 (boto3's)
+        assert executionArn.endswith(":1")
+        return self.ended
+
+
+@dataclass
+class Local:
+    """The local cloud as the command sees it."""
+
+    cloud: Cloud
+    promoter: Promoter
+    machine: StateMachine
+
+    def client(self, service: str) -> Any:
+        return {
+            "s3": self.cloud.s3,
+            "dynamodb": self.cloud.dynamodb,
+            "kms": self.cloud.kms,
+            "lambda": self.promoter,
+            "stepfunctions": self.machine,
+        }[service]
+
+
+@pytest.fixture
+def local(monkeypatch: pytest.MonkeyPatch) -> Iterator[Local]:
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        **EXAMPLE_ENVIRONMENTS["promoter"],
+    }.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        cloud = a_cloud()
+        monkeypatch.setenv("CREDIT_SIGNING_KEY", cloud.signing_key)
+        local = Local(cloud, Promoter(started("promoter")), StateMachine({}))
+        outputs = {**OUTPUTS, "SigningKey": cloud.signing_key}
+        monkeypatch.setattr(models, "deployed", lambda _: (local, outputs))
+        yield local
+
+
+@pytest.fixture
+def credit(local: Local, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run `credit models ...` and return its lines; its exit code must be as expected."""
+    del local
+
+    def run(*words: str, ends: int = 0) -> list[str]:
+        code = main.run(["models", *words])
+        said = capsys.readouterr()
+        assert code == ends, said
+        return (said.out if code == 0 else said.err).splitlines()
+
+    return run
+
+
+def as_json(lines: list[str]) -> dict[str, Any]:
+    return dict(json.loads("\n".join(lines)))
+
+
+def test_versions_are_listed_with_state_and_gates_and_who_answers(
+    credit: Any, local: Local
+) -> None:
+    for version, gates in (("v1", FAILED[:1]), ("v2", FAILED)):
+        registered(local.cloud, version, gates=gates)
+    credit("promote", "v1", "--now", "--by", "ada")
+
+    lines = credit("list")
+    document = as_json(credit("list", "--json"))
+
+    assert lines[1].split()[:3] == ["v1", "champion", "pairwise"]
+    assert lines[1].endswith("by ada")
+    assert "1 failed" in lines[2]
+    assert lines[-1] == "v1 answers everybody. Revision 1."
+    assert document["pointer"]["champion"]["version"] == "v1"
+    by_version = {model["version"]: model for model in document["models"]}
+    assert by_version["v2"]["failed_gates"] == ["calibration"]
+    assert by_version["v2"]["state"] == "rejected"
+
+
+def test_a_manifest_that_was_changed_hides_no_other_version(credit: Any, local: Local) -> None:
+    for version in ("v1", "v2"):
+        registered(local.cloud, version)
+    key = manifest_key(PRODUCT.name, "v1")
+    local.cloud.s3.put_object(Bucket="models", Key=key, Body=b"{}")
+
+    lines = credit("list")
+
+    assert "manifest.json has SHA-256" in lines[1]
+    assert lines[2].startswith("v2       registered  pairwise")
+    listed = as_json(credit("list", "--json"))["models"]
+    assert [("fault" in model) for model in listed] == [True, False]
+
+
+def test_nothing_registered_and_nothing_promoted_is_said(credit: Any) -> None:
+    assert credit("list") == ["No model of personal_loan is registered."]
+    assert "has no champion yet" in credit("show", ends=1)[0]
+    assert "has no champion yet" in credit("rollback", ends=1)[0]
+    assert credit("history") == []
+
+
+def test_a_version_is_shown_with_its_gates_and_its_verified_report(
+    credit: Any, local: Local, tmp_path: Path
+) -> None:
+    registered(local.cloud, "v1", gates=FAILED)
+    report = tmp_path / "report.html"
+
+    lines = credit("show", "v1", "--report", str(report))
+
+    assert report.read_bytes() == REPORT
+    assert "  ✗ calibration          ratio 2.4" in lines
+    assert any("look at: the curve" in line for line in lines)
+    assert lines[-1] == f"Its report is in {report}."
+    shown = as_json(credit("show", "v1", "--json"))
+    assert shown["manifest"]["golden"] == []
+
+    key = report_key(PRODUCT.name, "v1")
+    local.cloud.s3.put_object(Bucket="models", Key=key, Body=b"another")
+    assert "report.html has SHA-256" in credit("show", "v1", "--report", str(report), ends=1)[0]
+
+
+def test_an_unknown_version_is_said_with_what_to_do(credit: Any) -> None:
+    assert credit("show", "v9", ends=1) == [
+        "error: model v9 is not registered for personal_loan",
+        "  see: credit models list",
+    ]
+
+
+def test_the_difference_of_two_versions_leaves_out_what_is_equal(credit: Any, local: Local) -> None:
+    registered(local.cloud, "v1")
+    registered(local.cloud, "v2", gates=FAILED)
+
+    assert credit("diff", "v1", "v2") == [
+        "v1 -> v2",
+        "  gates.calibration: None -> failed",
+    ]
+    found = as_json(credit("diff", "v1", "v2", "--json"))
+    assert found["changes"] == {"gates.calibration": {"from": None, "to": "failed"}}
+    assert credit("diff", "v1", "v1") == ["v1 -> v1", "  they do not differ"]
+
+
+def test_a_model_is_moved_through_all_places_and_back(credit: Any, local: Local) -> None:
+    for version in ("v1", "v2"):
+        registered(local.cloud, version)
+
+    said = [
+        credit(*words)
+        for words in (
+            ("promote", "v1", "--now"),
+            ("shadow", "v2"),
+            ("share", "v2", "0.2"),
+            ("share", "v2", "0"),
+            ("withdraw",),
+            ("promote", "v2", "--now"),
+            ("rollback",),
+            ("retire", "v2"),
+        )
+    ]
+
+    assert [lines[0] for lines in said] == [
+        "v1 answers everybody. Revision 1.",
+        "v1 answers everybody; v2 is in shadow. Revision 2.",
+        "v2 answers 20 % of the applicants, v1 the others. Revision 3.",
+        "v1 answers everybody; v2 is in shadow. Revision 4.",
+        "v1 answers everybody. Revision 5.",
+        "v2 answers everybody. The way back is v1. Revision 6.",
+        "v1 answers everybody. Revision 7.",
+        "v1 answers everybody. Revision 7.",
+    ]
+    assert local.cloud.state("v2") == "retired"
+    history = credit("history", "--json")
+    assert len(as_json(history)["moves"]) == 7
+    assert "v1 answers everybody. Revision 7." in credit("history")[0]
+
+
+def test_what_the_promoter_refuses_is_a_line(credit: Any, local: Local) -> None:
+    registered(local.cloud, "v1", gates=FAILED)
+
+    (line,) = credit("promote", "v1", "--now", ends=1)
+
+    assert line == "error: the promoter refused: model v1 stays out; it failed: calibration"
+
+
+def test_nothing_under_trial_is_nothing_to_withdraw(credit: Any, local: Local) -> None:
+    registered(local.cloud, "v1")
+    credit("promote", "v1", "--now")
+
+    assert credit("withdraw", ends=1) == ["error: nothing is under trial"]
+    assert credit("withdraw", "v2", ends=1) == ["error: v2 is not under trial"]
+
+
+def test_a_promotion_goes_through_the_rollout(credit: Any, local: Local) -> None:
+    answer = {"champion": "v2", "challenger": None, "previous_champion": "v1", "revision": 9}
+    local.machine.ended = {"status": "SUCCEEDED", "output": json.dumps(answer)}
+
+    lines = credit("promote", "v2", "--by", "ada")
+
+    assert local.machine.asked == [{"version": "v2", "moved_by": "ada"}]
+    assert lines[-1] == "v2 answers everybody. The way back is v1. Revision 9."
+    assert credit("promote", "v2", "--no-wait")[0].startswith("Started: arn:aws:states:")
+
+
+def test_a_rollout_that_was_stopped_says_why(credit: Any, local: Local) -> None:
+    cause = "model v2 was withdrawn, v1 answers: an alarm is in alarm"
+    local.machine.ended = {"status": "FAILED", "error": "Withdrawn", "cause": cause}
+
+    assert cause in credit("promote", "v2", ends=1)[0]
+
+
+def test_what_credit_train_wrote_is_registered(credit: Any, local: Local, tmp_path: Path) -> None:
+    files = {
+        "model.onnx": ONNX,
+        "manifest.json": the_manifest("v7").to_json(),
+        "report.html": REPORT,
+    }
+    for name, body in files.items():
+        assert name in credit("register", str(tmp_path), ends=2)[0]
+        (tmp_path / name).write_bytes(body)
+
+    lines = credit("register", str(tmp_path), "--by", "ada")
+
+    assert lines == ["v7 is registered, signed.", "Next: credit models promote v7"]
+    assert local.cloud.registry.find("v7").moved_by == "ada"
+    (tmp_path / "model.onnx").write_bytes(b"another")
+    assert "model.onnx has SHA-256" in credit("register", str(tmp_path), ends=1)[0]
+    assert (
+        "of personal_loan, not of other_loan"
+        in (credit("register", str(tmp_path), "--product", "other_loan", ends=2)[0])
+    )
+
+
+@pytest.mark.parametrize("word", ["approve", "reject"])
+def test_nobody_decides_on_what_does_not_wait(credit: Any, word: str) -> None:
+    assert credit(word, "v1", ends=1)[0].endswith("no rollout of model v1 waits for approval")
