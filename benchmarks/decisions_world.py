@@ -23,6 +23,9 @@ from credit_core.adapters.model_registry import S3DynamoModelRegistry
 from credit_core.adapters.online_store_writer import PartiqlOnlineStoreWriter
 from credit_core.adapters.signing import KmsSigner
 from credit_core.domain.model_manifest import (
+    MANIFEST,
+    MODEL,
+    REPORT,
     Challenger,
     ModelManifest,
     ModelReference,
@@ -195,7 +198,7 @@ def model(product: CreditProduct, lake: Path, scratch: Path) -> TrainedModel:
     for source in (ROOT / "products" / f"{product.name}.py", *(ROOT / "model_build").glob("*.py")):
         digest.update(source.read_bytes())
     kept = KEPT_MODELS / digest.hexdigest()[:16]
-    names = ("manifest.json", "model.onnx", "report.html")
+    names = (MANIFEST, MODEL, REPORT)
     if all((kept / name).exists() for name in names):
         manifest, onnx, report = ((kept / name).read_bytes() for name in names)
         return TrainedModel(ModelManifest.from_json(manifest), onnx, report)

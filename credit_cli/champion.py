@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from credit_cli.registered_models import RegisteredModels
+from credit_core.domain.model_manifest import Split
 
 if TYPE_CHECKING:
     from credit_cli.aws import LocalAws
@@ -42,10 +43,11 @@ def find_champion(aws: LocalAws, deployment: Deployment, product: str) -> Champi
 
 
 def quality(evaluation: Evaluation) -> str:
-    """Say a model's out-of-time quality in a line, 95 % intervals included."""
+    """Say a model's quality in a line, 95 % intervals included."""
+    later = " later" if evaluation.split is Split.OUT_OF_TIME else ""
     return (
         f"AUC {interval(evaluation.auc)}, KS {interval(evaluation.ks)}, "
-        f"Brier {interval(evaluation.brier, digits=4)}, on {evaluation.loans:,} later loans "
+        f"Brier {interval(evaluation.brier, digits=4)}, on {evaluation.loans:,}{later} loans "
         f"of which {evaluation.defaults:,} defaulted"
     )
 

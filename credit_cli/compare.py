@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from credit_cli.days import FirstDay, LastDay, named_days
 from credit_cli.deployment import deployed
-from credit_cli.errors import UsageError
 from credit_cli.invocation import invoked
 from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct, known_product
+from credit_cli.receipts import ReceiptsFolder, decisions_in
 from credit_cli.terminal import Json, print_json, progress_for, say
 
 if TYPE_CHECKING:
-    from credit_core.adapters.local_archive import LocalArchive
-
-EVERYTHING = 10**9
-
-ReceiptsFolder = Annotated[
-    Path | None,
-    typer.Option(
-        help="A folder of the archive, or a file with a record a line, in place of the cloud's.",
-        show_default=False,
-    ),
-]
+    from pathlib import Path
 
 
 def compare(
@@ -64,29 +51,7 @@ def compared_here(receipts: Path, product: str, days: dict[str, str]) -> dict[st
     Raises:
         UsageError: The path can't be read, or is no archive.
     """
-    from credit_core.domain.receipt_archive import Days  # noqa: PLC0415 (as above)
     from credit_core.use_cases.compare_models import compare_models  # noqa: PLC0415 (as above)
-    from credit_core.use_cases.served_decisions import ServedDecisions  # noqa: PLC0415 (as above)
 
-    archive = local_archive(receipts, product)
-    decisions = ServedDecisions(archive, Days.named(days), EVERYTHING)
+    decisions = decisions_in(receipts, product, days)
     return compare_models(known_product(product), decisions, as_of=datetime.now(UTC))
-
-
-def local_archive(receipts: Path, product: str) -> LocalArchive:
-    """Return a copy of the archive.
-
-    Raises:
-        UsageError: The path can't be read, or is no archive.
-    """
-    from credit_core.adapters.local_archive import LocalArchive  # noqa: PLC0415 (as above)
-    from credit_core.errors import DamagedReceiptError  # noqa: PLC0415 (as above)
-
-    try:
-        return LocalArchive(receipts, product=product)
-    except OSError as error:
-        where = error.filename or receipts
-        raise UsageError(f"{where} can't be read: {error.strerror}") from None
-    except DamagedReceiptError as error:
-        hint = "--receipts is the archive, a folder of it, or a file with a record a line"
-        raise UsageError(str(error), hint=hint) from None

@@ -9,6 +9,7 @@ import typer
 
 from credit_cli.errors import CliError, UsageError
 from credit_cli.known_product import known_product
+from credit_cli.output_file import require_writable
 from credit_cli.served_set import served
 from credit_cli.terminal import Json, interruptible_queries, print_json, progress_for, say
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from credit_core.adapters.local_lake import WrittenTrainingSet
     from credit_core.domain.product import CreditProduct
 
-SUFFIXES = (".parquet", ".csv")
+ENDINGS = (".parquet", ".csv")
 LEAST_MEMORY_MB = 256
 LABEL_WIDTH = 16
 
@@ -106,14 +107,7 @@ def require_usable(
             hint=f"put Parquet into {data / product.applications_prefix}/ and beside it,"
             " or make some: credit sample generate --help",
         )
-    if target.suffix not in SUFFIXES:
-        raise UsageError(f"--out {target} ends neither in .parquet nor in .csv")
-    if not target.parent.is_dir():
-        raise UsageError(f"--out {target}: there is no folder {target.parent}")
-    if target.is_dir():
-        raise UsageError(f"--out {target} is a folder")
-    if target.exists() and not force:
-        raise UsageError(f"{target} exists", hint="name another with --out, or add --force")
+    require_writable(target, ENDINGS, force=force)
     if scratch is not None and not scratch.is_dir():
         raise UsageError(f"--scratch {scratch} is not a folder")
     if memory_mb < LEAST_MEMORY_MB:
@@ -137,7 +131,7 @@ def summary(
         "product": product.name,
         "file": str(target),
         "rows": written.rows,
-        "positives": written.positives,
+        "defaults": written.defaults,
         "columns": list(written.columns),
         "views": {
             name: {"fresh": found.fresh, "stale": found.stale, "missing": found.missing}
@@ -152,7 +146,7 @@ def lines(written: WrittenTrainingSet) -> list[str]:
     rows = max(1, written.rows)
     named = {
         "rows": f"{written.rows:,}",
-        "positives": f"{written.positives:,} ({written.positives / rows:.1%})",
+        "defaults": f"{written.defaults:,} ({written.defaults / rows:.1%})",
         "columns": str(len(written.columns)),
         **{
             name: f"fresh {found.fresh / rows:.1%}, stale {found.stale / rows:.1%},"

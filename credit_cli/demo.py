@@ -225,8 +225,7 @@ def train(aws: LocalAws, deployment: Deployment, step: Step, *, anew: bool) -> C
         watch = retraining.Watch(aws, deployment, execution, product=DEFAULT_PRODUCT)
         done = retraining.follow(watch, steps=step.part)
         if not done.succeeded:
-            name = retraining.name_of(execution)
-            raise PipelineError(done.failure, hint=f"see why: credit retrain --follow {name}")
+            raise PipelineError(done.failure, hint=f"see: credit retrain --follow {watch.name}")
         champion = find_champion(aws, deployment, DEFAULT_PRODUCT)
     if champion is None:
         raise DeploymentError("the retraining ended without a champion")

@@ -41,7 +41,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Credit decisions on a local cloud: start it, deploy to it, score an application."
+    help="Credit decisions: train a model, start a local cloud, deploy to it, score an application."
     f"\n{EXIT_CODES}\n",
 )
 app.add_typer(local, name="local")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from credit_cli.champion import interval, quality
 from credit_cli.errors import CliError
+from credit_core.domain.model_manifest import MEASURES, who_answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from credit_core.ports import PointerMove, RegisteredModel
 
 WIDTH, LABEL, GATE = 100, 12, 21
-MEASURES = ("auc", "gini", "ks", "brier", "log_loss", "calibration_error", "stability")
 
 
 def model_document(model: RegisteredModel, manifest: ModelManifest | CliError) -> dict[str, Any]:
@@ -42,14 +42,9 @@ def model_document(model: RegisteredModel, manifest: ModelManifest | CliError) -
         "pairwise": manifest.pairwise,
         "auc": manifest.evaluation.auc.model_dump(),
         "gates_passed": manifest.gates_passed,
-        "failed_gates": [gate.name for gate in manifest.gates if not gate.passed],
+        "failed_gates": [gate.name for gate in manifest.failed_gates],
         "onnx_sha256": manifest.onnx_sha256,
     }
-
-
-def pointer_document(pointer: RolloutPointer | None) -> dict[str, Any] | None:
-    """Return which models answer."""
-    return None if pointer is None else pointer.model_dump(mode="json")
 
 
 def listed_lines(
@@ -63,7 +58,7 @@ def listed_lines(
         if isinstance(manifest, CliError):
             yield f"{model.reference.version:<{width}}  {model.state:<10}  {manifest.message}"
             continue
-        failed = sum(not gate.passed for gate in manifest.gates)
+        failed = len(manifest.failed_gates)
         gates = f"{failed} failed" if failed else "passed"
         yield (
             f"{model.reference.version:<{width}}  {model.state:<10}  {manifest.algorithm:<12}  "
@@ -77,16 +72,7 @@ def answering_line(pointer: RolloutPointer | None) -> str:
     """Say which models answer whom."""
     if pointer is None:
         return "Nothing was promoted yet: every application is referred to a person."
-    challenger, previous = pointer.challenger, pointer.previous_champion
-    return answered(
-        {
-            "champion": pointer.champion.version,
-            "challenger": challenger.model.version if challenger else None,
-            "share": challenger.share if challenger else None,
-            "previous_champion": previous.version if previous else None,
-            "revision": pointer.revision,
-        }
-    )
+    return answered(who_answers(pointer))
 
 
 def answered(document: Mapping[str, Any]) -> str:
@@ -121,7 +107,7 @@ def answered(document: Mapping[str, Any]) -> str:
 
 def shown_lines(model: RegisteredModel, manifest: ModelManifest) -> Iterator[str]:
     """Yield all that a person asks first about a version."""
-    passed = sum(gate.passed for gate in manifest.gates)
+    passed = len(manifest.gates) - len(manifest.failed_gates)
     yield from labelled("Version", f"{manifest.version} of {manifest.product}, {model.state}")
     yield from labelled("Moved", f"{model.moved_at:%Y-%m-%d %H:%M:%S} UTC by {model.moved_by}")
     yield from labelled("Model", f"{manifest.algorithm}, {settings(manifest.parameters)}")
@@ -231,8 +217,9 @@ def difference_lines(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def moved_document(move: PointerMove) -> dict[str, Any]:
-    """Return a move of the pointer."""
-    return {"from": pointer_document(move.before), "to": pointer_document(move.after)}
+    """Return a move of the pointer; there is nothing before the first one."""
+    before = None if move.before is None else who_answers(move.before)
+    return {"from": before, "to": who_answers(move.after)}
 
 
 def moved_line(move: PointerMove) -> str:

@@ -13,8 +13,9 @@ from credit_cli import pipelines
 from credit_cli.compare import compare
 from credit_cli.deployment import deployed
 from credit_cli.errors import EXIT_CODES, CliError, UsageError
+from credit_cli.gate_lines import failed_gate_lines
 from credit_cli.invocation import invoked
-from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct
+from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct, known_product
 from credit_cli.registered_models import RegisteredModels, registry_errors
 from credit_cli.terminal import Json, print_json, progress_for, say
 
@@ -34,20 +35,35 @@ ReportFile = Annotated[
     typer.Option(help="Write its report, an HTML page, into this file.", show_default=False),
 ]
 TrainedFolder = Annotated[Path, typer.Argument(help="The --out of credit train.")]
-MODEL, MANIFEST, REPORT = "model.onnx", "manifest.json", "report.html"
+
+
+def move_command(action: str, meaning: str) -> None:
+    """Add the command of that name, which needs nothing but a version."""
+
+    def command(
+        version: Version,
+        *,
+        by: MovedBy = "",
+        product: DeployedProduct = DEFAULT_PRODUCT,
+        as_json: Json = False,
+    ) -> None:
+        move(action, version, by=by, product=product, as_json=as_json)
+
+    models.command(action, help=meaning)(command)
 
 
 @models.command("list")
 def list_models(*, product: DeployedProduct = DEFAULT_PRODUCT, as_json: Json = False) -> None:
     """List every version with its state and quality, the newest first, and who answers."""
-    from credit_cli.model_rendering import listed_lines, model_document, pointer_document  # noqa: PLC0415 (NumPy takes its time)
+    from credit_cli.model_rendering import listed_lines, model_document  # noqa: PLC0415 (NumPy takes its time)
+    from credit_core.domain.model_manifest import who_answers  # noqa: PLC0415 (as above)
 
     registered = RegisteredModels.of(*deployed(product), product)
     found = [(model, manifest_or_fault(registered, model)) for model in registered.models()]
     pointer = registered.pointer()
     if as_json:
         listed = [model_document(model, manifest) for model, manifest in found]
-        print_json({"pointer": pointer_document(pointer), "models": listed})
+        print_json({"pointer": who_answers(pointer), "models": listed})
         return
     if not found:
         say(f"No model of {product} is registered.")
@@ -139,7 +155,11 @@ def promote(
     asked = {"version": version, "moved_by": by or getpass.getuser()}
     execution = pipelines.start(aws, deployment["RolloutStateMachine"], asked)
     if no_wait:
-        print_json({"execution": execution}) if as_json else say(f"Started: {execution}")
+        name = pipelines.execution_name(execution)
+        if as_json:
+            print_json({"execution": name, "status": "running"})
+        else:
+            say(f"The rollout {name} is under way; see: credit models history")
         return
     with progress_for(as_json=as_json).step("Rollout") as step:
         hint = "see: credit models history"
@@ -148,16 +168,7 @@ def promote(
     told(done, as_json=as_json)
 
 
-@models.command()
-def shadow(
-    version: Version,
-    *,
-    by: MovedBy = "",
-    product: DeployedProduct = DEFAULT_PRODUCT,
-    as_json: Json = False,
-) -> None:
-    """Let a version score beside the champion, unheard."""
-    move("shadow", version, by=by, product=product, as_json=as_json)
+move_command("shadow", "Let a version score beside the champion, unheard.")
 
 
 @models.command()
@@ -203,40 +214,15 @@ def rollback(
     move("rollback", pointer.champion.version, by=by, product=product, as_json=as_json)
 
 
-@models.command()
-def retire(
-    version: Version,
-    *,
-    by: MovedBy = "",
-    product: DeployedProduct = DEFAULT_PRODUCT,
-    as_json: Json = False,
-) -> None:
-    """Take a version out of use for good; it stays registered, for its decisions' sake."""
-    move("retire", version, by=by, product=product, as_json=as_json)
+move_command(
+    "retire", "Take a version out of use for good; it stays registered, for its decisions' sake."
+)
 
 
-@models.command()
-def approve(
-    version: Version,
-    *,
-    by: MovedBy = "",
-    product: DeployedProduct = DEFAULT_PRODUCT,
-    as_json: Json = False,
-) -> None:
-    """Let the rollout of a version go on that waits for approval."""
-    move("approve", version, by=by, product=product, as_json=as_json)
+move_command("approve", "Let the rollout of a version go on that waits for approval.")
 
 
-@models.command()
-def reject(
-    version: Version,
-    *,
-    by: MovedBy = "",
-    product: DeployedProduct = DEFAULT_PRODUCT,
-    as_json: Json = False,
-) -> None:
-    """End the rollout of a version that waits for approval; it is withdrawn."""
-    move("reject", version, by=by, product=product, as_json=as_json)
+move_command("reject", "End the rollout of a version that waits for approval; it is withdrawn.")
 
 
 @models.command()
@@ -249,14 +235,21 @@ def register(
 ) -> None:
     """Register and sign a model that was trained elsewhere; a failed gate makes it rejected."""
     from credit_cli.model_rendering import model_document  # noqa: PLC0415 (as above)
+    from credit_cli.trained_folder import TrainedFolder  # noqa: PLC0415 (as above)
+    from credit_core.errors import ModelUnavailableError  # noqa: PLC0415 (as above)
 
-    manifest, onnx, report = trained_files(folder, product)
+    trained = TrainedFolder.read(folder, product)
+    manifest = trained.manifest
+    try:
+        manifest.check_serves(known_product(product))
+    except ModelUnavailableError as error:
+        raise UsageError(f"{folder}: {error}") from None
     registered = RegisteredModels.of(*deployed(product), product)
     with registry_errors():
         registered.registry.register(
             manifest,
-            onnx,
-            report,
+            trained.onnx,
+            trained.report,
             registered_by=by or getpass.getuser(),
             as_of=datetime.now(UTC),
         )
@@ -265,9 +258,8 @@ def register(
         print_json(model_document(model, manifest))
         return
     say(f"{manifest.version} is {model.state}, signed.")
-    for gate in manifest.gates:
-        if not gate.passed:
-            say(f"  ✗ {gate.name}: {gate.evidence}")
+    for line in failed_gate_lines(manifest.failed_gates):
+        say(line)
     if manifest.gates_passed:
         say(f"Next: credit models promote {manifest.version}")
 
@@ -318,25 +310,3 @@ def found_model(
     wanted = version or registered.champion().champion.version
     model = registered.find(wanted)
     return model, registered.manifest(model)
-
-
-def trained_files(folder: Path, product: str) -> tuple[ModelManifest, bytes, bytes]:
-    """Return manifest, model and report that `credit train` left in a folder.
-
-    Raises:
-        UsageError: They are not there, or are of another product.
-    """
-    from credit_core.domain.model_manifest import ModelManifest  # noqa: PLC0415 (as above)
-
-    missing = [name for name in (MODEL, MANIFEST, REPORT) if not (folder / name).is_file()]
-    if missing:
-        hint = "name the --out of a credit train that ended with a model"
-        raise UsageError(f"{folder} holds no {missing[0]}", hint=hint)
-    with registry_errors():
-        manifest = ModelManifest.from_json((folder / MANIFEST).read_bytes())
-    if manifest.product != product:
-        raise UsageError(
-            f"{folder} holds a model of {manifest.product}, not of {product}",
-            hint=f"name it: --product {manifest.product}",
-        )
-    return manifest, (folder / MODEL).read_bytes(), (folder / REPORT).read_bytes()

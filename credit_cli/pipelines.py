@@ -110,6 +110,15 @@ def machine_name(execution: str) -> str:
     return execution.split(":")[6]
 
 
+def execution_name(execution: str) -> str:
+    """Return the name of an execution, the last part of its ARN.
+
+    >>> execution_name("arn:aws:states:us-east-1:000000000000:execution:retraining:4f1d")
+    '4f1d'
+    """
+    return execution.rpartition(":")[2]
+
+
 def said(cause: str) -> str:
     """Return the sentence in a cause; that of a function, or of another run, is wrapped in JSON.
 
@@ -128,6 +137,21 @@ def said(cause: str) -> str:
         return cause
     sentence = document.get("errorMessage") or document.get("Cause")
     return sentence if isinstance(sentence, str) else cause
+
+
+def why_it_ended(status: str, error: str, cause: str) -> str:
+    """Return in a line why an execution did not succeed; one that was stopped may give no cause.
+
+    >>> why_it_ended("ABORTED", "", "")
+    'it was stopped'
+    >>> why_it_ended("ABORTED", "", "by on-call")
+    'it was stopped: by on-call'
+    >>> why_it_ended("FAILED", "GatesFailed", "gates failed")
+    'gates failed'
+    """
+    why = said(cause or error)
+    ended = {"ABORTED": "it was stopped", "TIMED_OUT": "it took too long"}.get(status)
+    return in_a_line(": ".join(filter(None, (ended, why))))
 
 
 def in_a_line(text: str) -> str:

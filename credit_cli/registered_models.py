@@ -60,8 +60,8 @@ class RegisteredModels:
                 return self.registry.pointer()
             except (KeyError, ValueError) as error:
                 raise DeploymentError(
-                    f"the champion of {self.product} can't be read: {type(error).__name__}",
-                    hint="run: credit demo --retrain",
+                    f"the rollout pointer of {self.product} can't be read: {type(error).__name__}",
+                    hint="where it stood: credit models history",
                 ) from None
 
     def champion(self) -> RolloutPointer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 (Typer reads annotations at run time)
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +12,7 @@ import typer
 from credit_cli.deployment import deployed
 from credit_cli.errors import EXIT_CODES, CliError, ExitCode, UnreachableError, UsageError
 from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct
+from credit_cli.receipts import ReceiptsFolder, archive_errors
 from credit_cli.terminal import Json, print_json, progress_for, say
 
 if TYPE_CHECKING:
@@ -30,14 +31,6 @@ UPDATE_EVERY = 100
 
 decisions = typer.Typer(no_args_is_help=True, help=f"Recorded decisions.\n{EXIT_CODES}\n")
 
-Receipts = Annotated[
-    Path | None,
-    typer.Option(
-        help="A folder of the archive, or a file with a record a line, in place of the table.",
-        show_default=False,
-    ),
-]
-
 
 @decisions.command()
 def replay(
@@ -49,7 +42,7 @@ def replay(
     everything: Annotated[
         bool, typer.Option("--all", help="Every receipt of the table, or of --receipts.")
     ] = False,
-    receipts: Receipts = None,
+    receipts: ReceiptsFolder = None,
     models: Annotated[
         Path | None,
         typer.Option(
@@ -97,7 +90,7 @@ def replay(
 def show_decision(
     application_id: Annotated[str, typer.Argument(help="The application.")],
     *,
-    receipts: Receipts = None,
+    receipts: ReceiptsFolder = None,
     product: DeployedProduct = DEFAULT_PRODUCT,
     as_json: Json = False,
 ) -> None:
@@ -131,17 +124,11 @@ def found_records(
     from credit_core.adapters.decision_records import DynamoDecisionRecords  # noqa: PLC0415 (as above)
     from credit_core.adapters.local_archive import archived_records  # noqa: PLC0415 (as above)
     from credit_core.domain.receipt_archive import Days  # noqa: PLC0415 (as above)
-    from credit_core.errors import DamagedReceiptError, StoreUnavailableError  # noqa: PLC0415 (as above)
+    from credit_core.errors import StoreUnavailableError  # noqa: PLC0415 (as above)
 
     if receipts is not None:
-        try:
+        with archive_errors(receipts):
             yield from archived_records(receipts)
-        except OSError as error:
-            where = error.filename or receipts
-            raise UsageError(f"{where} can't be read: {error.strerror}") from None
-        except DamagedReceiptError as error:
-            hint = "--receipts is the archive, a folder of it, or a file with a record a line"
-            raise UsageError(str(error), hint=hint) from None
         return
     aws, deployment = deployed(product)
     dynamodb: DynamoDBClient = aws.client("dynamodb")

@@ -9,6 +9,7 @@ import typer
 from credit_cli import retraining
 from credit_cli.deployment import deployed
 from credit_cli.errors import PipelineError, UsageError
+from credit_cli.gate_lines import failed_gate_lines
 from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct
 from credit_cli.terminal import Json, print_json, progress_for, say
 
@@ -55,13 +56,12 @@ def retrain(
         else retraining.arn_of(deployment, follow)
     )
     watch = retraining.Watch(aws, deployment, execution, product=product)
-    name = retraining.name_of(execution)
     if no_wait:
         retraining.require_begun(watch)
         if as_json:
-            print_json({"execution": name, "status": "running"})
+            print_json({"execution": watch.name, "status": "running"})
         else:
-            say(f"{name} is under way; watch it with: credit retrain --follow {name}")
+            say(f"{watch.name} is under way; see: credit retrain --follow {watch.name}")
         return
     progress = progress_for(as_json=as_json)
     done = retraining.follow(watch, steps=progress.step)
@@ -88,8 +88,6 @@ def lines(done: Retrained) -> list[str]:
             f"AUC {auc['value']:.3f} ({auc['low']:.3f} to {auc['high']:.3f})",
             verdict["selection"],
         ]
-    for gate in done.failed_gates:
-        found += ["", f"{gate['name']}: {gate['evidence']}"]
-        if gate["look_at"]:
-            found.append(f"  look at: {gate['look_at']}")
+    if done.failed_gates:
+        found += ["", *failed_gate_lines(done.failed_gates)]
     return found

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from credit_cli import pipelines
 from credit_cli.errors import PipelineError, UsageError
+from credit_core.domain.model_manifest import Gate
 from credit_core.domain.places import FITTED, progress_key
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Visit:
 
 @dataclass(frozen=True)
 class Retrained:
-    """What came of a run: how it ended, and what its states answered by their names."""
+    """What came of a run, by its name: how it ended, and what its states answered by theirs."""
 
     execution: str
     status: str
@@ -71,9 +72,9 @@ class Retrained:
         return found
 
     @property
-    def failed_gates(self) -> list[dict[str, str]]:
-        """Name, evidence and what to look at of each gate that did not pass."""
-        return list(self.verdict.get("failed_gates", []))
+    def failed_gates(self) -> list[Gate]:
+        """The gates that did not pass."""
+        return [Gate(passed=False, **gate) for gate in self.verdict.get("failed_gates", [])]
 
     @property
     def rollout(self) -> Mapping[str, Any]:
@@ -83,20 +84,28 @@ class Retrained:
     @property
     def failure(self) -> str:
         """Why there is no new champion, in a line."""
-        names = ", ".join(gate["name"] for gate in self.failed_gates)
+        names = ", ".join(gate.name for gate in self.failed_gates)
         if names and "version" in self.verdict:
             return f"model {self.verdict['version']} stays out: it failed {names}"
         if names:
             return f"no model was trained: the loans failed {names}"
-        return pipelines.in_a_line(pipelines.said(self.cause or self.error))
+        return pipelines.why_it_ended(self.status, self.error, self.cause)
 
     def as_document(self) -> dict[str, Any]:
-        """Return the JSON object that `credit retrain --json` prints."""
+        """Return the JSON object that `credit retrain --json` prints.
+
+        Of the gates that passed it has the names; their evidence is in the manifest.
+        """
+        verdict = dict(self.verdict)
+        passed = [{"name": name, "passed": True} for name in verdict.pop("passed_gates", [])]
+        gates = [*passed, *(gate.model_dump(mode="json") for gate in self.failed_gates)]
         return {
-            "execution": name_of(self.execution),
+            "execution": self.execution,
             "status": self.status.lower(),
             **({"error": self.error, "cause": self.cause} if self.error else {}),
-            **self.verdict,
+            **verdict,
+            "failed_gates": [gate.name for gate in self.failed_gates],
+            "gates": gates,
             "candidates": self.answers.get("Candidates", []),
             "rollout": self.rollout,
         }
@@ -166,7 +175,8 @@ class Watch:
     def __init__(
         self, aws: LocalAws, deployment: Deployment, execution: str, *, product: str
     ) -> None:
-        self.execution = execution
+        self.name = pipelines.execution_name(execution)
+        self._execution = execution
         self._deployment = deployment
         self._product = product
         self._stepfunctions: SFNClient = aws.client("stepfunctions")
@@ -175,7 +185,7 @@ class Watch:
         try:
             self._look()
         except self._stepfunctions.exceptions.ExecutionDoesNotExist:
-            raise UsageError(f"there is no retraining {name_of(execution)}") from None
+            raise UsageError(f"there is no retraining {self.name}") from None
 
     @property
     def running(self) -> bool:
@@ -189,9 +199,7 @@ class Watch:
             PipelineError: It is not done in two hours.
         """
         if time.monotonic() > self._give_up:
-            raise PipelineError(
-                f"the retraining {name_of(self.execution)} is not done in two hours"
-            )
+            raise PipelineError(f"the retraining {self.name} is not done in two hours")
         time.sleep(pipelines.POLL_SECONDS)
         self._look()
 
@@ -208,7 +216,7 @@ class Watch:
         """
         while (visit := self.step(number)) is None or visit.output is None:
             if not self.running:
-                raise PipelineError(pipelines.in_a_line(pipelines.said(self._cause or self._error)))
+                raise PipelineError(pipelines.why_it_ended(self._status, self._error, self._cause))
             if visit is not None and (detail := self._detail(visit.name)):
                 progress(detail)
             self.wait()
@@ -231,10 +239,10 @@ class Watch:
     def retrained(self) -> Retrained:
         """Return what came of the run."""
         answers = {visit.name: visit.output for visit in self._visits if visit.output is not None}
-        return Retrained(self.execution, self._status, self._error, self._cause, answers)
+        return Retrained(self.name, self._status, self._error, self._cause, answers)
 
     def _look(self) -> None:
-        found = self._stepfunctions.describe_execution(executionArn=self.execution)
+        found = self._stepfunctions.describe_execution(executionArn=self._execution)
         self._status = found["status"]
         self._error, self._cause = found.get("error", ""), found.get("cause", "")
         self._output = json.loads(found.get("output") or "{}") if not self.running else {}
@@ -244,7 +252,7 @@ class Watch:
     def _history(self) -> list[Visit]:
         visits: list[Visit] = []
         pages = self._stepfunctions.get_paginator("get_execution_history")
-        for page in pages.paginate(executionArn=self.execution):
+        for page in pages.paginate(executionArn=self._execution):
             for event in page["events"]:
                 entered = event.get("stateEnteredEventDetails")
                 left = event.get("stateExitedEventDetails")
@@ -265,7 +273,7 @@ class Watch:
     def _progress(self) -> str:
         """Return how many candidates are fitted, and how far the others have got."""
         bucket = self._deployment["ResultsBucket"]
-        prefix = progress_key(name_of(self.execution), "")
+        prefix = progress_key(self.name, "")
         listed = self._s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
         told = {
             item["Key"].removeprefix(prefix): self._s3.get_object(Bucket=bucket, Key=item["Key"])[
@@ -320,15 +328,6 @@ def gates_line(answer: Mapping[str, Any]) -> str:
     """
     failed, passed = len(answer["failed_gates"]), len(answer["passed_gates"])
     return f"{failed} of {failed + passed} gates failed" if failed else f"all {passed} gates passed"
-
-
-def name_of(execution: str) -> str:
-    """Return the name of an execution, the last part of its ARN.
-
-    >>> name_of("arn:aws:states:us-east-1:000000000000:execution:retraining:4f1d")
-    '4f1d'
-    """
-    return execution.rpartition(":")[2]
 
 
 def arn_of(deployment: Deployment, name: str) -> str:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from credit_cli.compare import EVERYTHING, ReceiptsFolder, local_archive
 from credit_cli.days import FirstDay, LastDay, named_days
 from credit_cli.deployment import deployed
-from credit_cli.errors import CliError, ExitCode, UsageError
+from credit_cli.errors import CliError, ExitCode
 from credit_cli.invocation import invoked
 from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct, known_product
+from credit_cli.output_file import require_writable
+from credit_cli.receipts import ReceiptsFolder, decisions_in
 from credit_cli.terminal import Json, print_json, progress_for, say
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def served(
     Exit codes: 0 done, 1 failed, 2 used wrongly, 4 not running or unreachable.
     """
     target = out or Path(f"{product}-served.csv")
-    require_writable(target, force=force)
+    require_writable(target, (".csv",), force=force)
     asked = named_days(first, last) | {
         "any_age": any_age,
         "unreported_repay": unreported_repay,
@@ -88,22 +89,6 @@ def served(
             say(line)
     if not found["rows"]:
         raise typer.Exit(ExitCode.FAILED)
-
-
-def require_writable(target: Path, *, force: bool) -> None:
-    """Check what can be checked before any work.
-
-    Raises:
-        UsageError: The file can't be written, or exists.
-    """
-    if target.suffix != ".csv":
-        raise UsageError(f"--out {target} does not end in .csv")
-    if not target.parent.is_dir():
-        raise UsageError(f"--out {target}: there is no folder {target.parent}")
-    if target.is_dir():
-        raise UsageError(f"--out {target} is a folder")
-    if target.exists() and not force:
-        raise UsageError(f"{target} exists", hint="name another with --out, or add --force")
 
 
 def made_there(product: str, asked: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
@@ -136,14 +121,11 @@ def made_here(
     Raises:
         UsageError: The path can't be read, or is no archive.
     """
-    from credit_core.domain.receipt_archive import Days  # noqa: PLC0415 (NumPy takes its time)
-    from credit_core.use_cases.served_decisions import ServedDecisions  # noqa: PLC0415 (as above)
-    from credit_core.use_cases.served_training_set import served_training_set  # noqa: PLC0415 (as above)
+    from credit_core.use_cases.served_training_set import served_training_set  # noqa: PLC0415 (NumPy takes its time)
 
-    archive = local_archive(receipts, product)
     made = served_training_set(
         known_product(product),
-        ServedDecisions(archive, Days.named(asked), EVERYTHING),
+        decisions_in(receipts, product, asked),
         as_of=datetime.now(UTC),
         any_age=asked["any_age"],
         unreported_repay=asked["unreported_repay"],

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from credit_cli.gate_lines import failed_gate_lines
 from credit_cli.training_run import FILES
-from credit_core.domain.model_manifest import Split
+from credit_core.domain.model_manifest import MEASURES, Split
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -14,15 +15,8 @@ if TYPE_CHECKING:
     from credit_cli.training_run import FoundData
     from credit_core.domain.model_manifest import Estimate, Evaluation, ModelManifest
 
-MEASURES = {
-    "auc": "AUC",
-    "gini": "Gini",
-    "ks": "KS",
-    "brier": "Brier",
-    "log_loss": "Log loss",
-    "calibration_error": "Calibr. err.",
-    "stability": "PSI",
-}
+TITLES = ("AUC", "Gini", "KS", "Brier", "Log loss", "Calibr. err.", "PSI")
+"""Of the measures, in their order."""
 LOUD_SHARE = 0.03
 """Of rows left out: above it a person is warned before anything is trained."""
 MOST_LISTED = 12
@@ -37,7 +31,7 @@ def summary(
         "product": manifest.product,
         "version": manifest.version,
         "gates_passed": manifest.gates_passed,
-        "failed_gates": [gate.name for gate in manifest.gates if not gate.passed],
+        "failed_gates": [gate.name for gate in manifest.failed_gates],
         "chosen": manifest.algorithm,
         "selection": manifest.selection,
         "split": manifest.evaluation.split.value,
@@ -118,17 +112,13 @@ def model_lines(manifest: ModelManifest) -> list[str]:
     lines = ["", *_table(_candidate_rows(manifest)), ""]
     lines += [f"{_measured_on(evaluation)} In brackets: 95 % intervals of the AUC.", ""]
     lines += [f"Chosen: {manifest.algorithm}. {manifest.selection}", ""]
-    failed = [gate for gate in manifest.gates if not gate.passed]
-    lines.append(f"Gates: {len(manifest.gates) - len(failed)} of {len(manifest.gates)} passed.")
-    for gate in failed:
-        lines.append(f"  ✗ {gate.name}: {gate.evidence}")
-        if gate.look_at:
-            lines.append(f"    Look at: {gate.look_at}")
-    return lines
+    passed = len(manifest.gates) - len(manifest.failed_gates)
+    lines.append(f"Gates: {passed} of {len(manifest.gates)} passed.")
+    return [*lines, *failed_gate_lines(manifest.failed_gates)]
 
 
 def _candidate_rows(manifest: ModelManifest) -> Iterable[Sequence[str]]:
-    yield ("", "", *MEASURES.values())
+    yield ("", "", *TITLES)
     for name, record in manifest.candidates.items():
         values = [getattr(record.evaluation, measure) for measure in MEASURES]
         auc = values[0]

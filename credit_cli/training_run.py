@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import os
@@ -13,8 +12,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from credit_cli.errors import CliError, PreconditionError, UsageError
+from credit_cli.trained_folder import TrainedFolder
 from credit_core.adapters.local_lake import LocalLake
-from credit_core.domain.model_manifest import ModelManifest
+from credit_core.domain.model_manifest import MANIFEST, MODEL, REPORT
 from credit_core.domain.places import APPLICATIONS_FOLDER
 from credit_core.domain.point_in_time import training_set_sql
 from credit_core.errors import ConfigurationError, CreditScoringError
@@ -29,16 +29,12 @@ from model_build.training_set import read_training_set
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from credit_core.domain.model_manifest import ModelManifest
     from credit_core.domain.product import CreditProduct
     from model_build.loans import TrainingSet
     from model_build.tables import LeftOut
 
-MODEL, MANIFEST, REPORT, SUMMARY = FILES = (
-    "model.onnx",
-    "manifest.json",
-    "report.html",
-    "summary.json",
-)
+FILES = (MODEL, MANIFEST, REPORT, "summary.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +75,7 @@ def prepared(product: CreditProduct, wishes: Wishes, *, seed: int | None) -> Wis
     """Check what can be checked before any work, and open what is needed.
 
     Raises:
-        UsageError: A challenger is unknown, or a folder cannot be used.
+        UsageError: A challenger is unknown, a folder cannot be used, or the champion's holds none.
         PreconditionError: An optional package is missing, or MLflow does not answer.
     """
     unknown = [name for name in wishes.challengers if name not in CHALLENGERS]
@@ -102,7 +98,8 @@ def prepared(product: CreditProduct, wishes: Wishes, *, seed: int | None) -> Wis
     if wishes.champion is not None:
         if wishes.champion.resolve() == wishes.out.resolve():
             raise UsageError("--champion and --out are the same folder; the champion would be lost")
-        previous = champion_of(product, wishes.champion)
+        trained = TrainedFolder.read(wishes.champion, product.name)
+        previous = PreviousModel(trained.manifest, trained.onnx)
     wishes.out.mkdir(parents=True, exist_ok=True)
     return replace(
         wishes,
@@ -110,29 +107,6 @@ def prepared(product: CreditProduct, wishes: Wishes, *, seed: int | None) -> Wis
         previous=previous,
         tracker=opened_tracker(product),
     )
-
-
-def champion_of(product: CreditProduct, folder: Path) -> PreviousModel:
-    """Return the model that an earlier run left in a folder.
-
-    Raises:
-        UsageError: It is not there, is of another product, or is not what its manifest says.
-    """
-    for name in (MODEL, MANIFEST):
-        if not (folder / name).is_file():
-            raise UsageError(
-                f"--champion {folder} holds no {name}", hint="name the --out of an earlier run"
-            )
-    try:
-        manifest = ModelManifest.from_json((folder / MANIFEST).read_bytes())
-    except CreditScoringError as error:
-        raise UsageError(f"{folder / MANIFEST}: {error}") from None
-    onnx = (folder / MODEL).read_bytes()
-    if manifest.product != product.name:
-        raise UsageError(f"--champion {folder} is a model of {manifest.product}")
-    if hashlib.sha256(onnx).hexdigest() != manifest.onnx_sha256:
-        raise UsageError(f"{folder / MODEL} is not the model of the manifest beside it")
-    return PreviousModel(manifest, onnx)
 
 
 def opened_tracker(product: CreditProduct) -> Tracker | None:

@@ -7,33 +7,25 @@ is pairwise over features.
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from credit_core.domain.product import RiskDirection
-from model_build.onnx_export import (
-    AT_MOST,
-    EQUAL,
-    LEAF,
-    Node,
-    round_down_to_float32,
-    trees_to_onnx,
-)
+from model_build.learning import CreditModel
+from model_build.onnx_export import AT_MOST, EQUAL, LEAF, Node, add_trees, round_down_to_float32
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
+    from skl2onnx.common._container import ModelComponentContainer
+    from skl2onnx.common._topology import Operator, Scope
 
-    from credit_core.domain.product import CreditProduct
-    from model_build.fitted import ScorecardBin
-    from model_build.learning import Calibration, Learn, Parameters
-    from model_build.loans import LoanSet
+    from credit_core.domain.product import Feature
+    from model_build.learning import Parameters
 
 MOST_TREES = 300
 DIRECTIONS = {RiskDirection.INCREASING: 1, RiskDirection.DECREASING: -1, None: 0}
@@ -59,22 +51,21 @@ class Columns:
     codes: tuple[int | None, ...]
 
     @classmethod
-    def of(cls, product: CreditProduct, matrix: NDArray[np.float32]) -> Columns:
+    def of(cls, features: Sequence[Feature], matrix: NDArray[np.float32]) -> Columns:
         """Return the columns of a product's features, without numbers that are never known.
 
         Categories are the product's, not those that happen to be in the data; an unknown one has
         no column.
         """
-        features = list(enumerate(product.model_features))
         known = ~np.isnan(matrix).all(axis=0)
         places: list[tuple[int, int | None]] = [
             (position, None)
-            for position, feature in features
+            for position, feature in enumerate(features)
             if not feature.categories and known[position]
         ]
         places += [
             (position, code)
-            for position, feature in features
+            for position, feature in enumerate(features)
             for code in range(len(feature.categories))
         ]
         return cls(tuple(position for position, _ in places), tuple(code for _, code in places))
@@ -88,38 +79,66 @@ class Columns:
         return columns
 
 
-@dataclass(frozen=True, slots=True)
-class BoostedScorer:
-    """Boosted trees up to some number of them."""
+@dataclass(kw_only=True, eq=False, repr=False)
+class BoostedTrees(CreditModel):
+    """Trees that are each grown on what those before it left over, a stage each.
 
-    columns: Columns
-    classifier: HistGradientBoostingClassifier
+    Arguments beside those of every model:
 
-    @property
-    def parameters(self) -> Parameters:
-        """How many trees there are."""
-        return {"trees": len(self.classifier._predictors)}  # noqa: SLF001 (no public way)
+    Args:
+        interactions: Which columns one tree may have: None for any, else "pairwise" or
+            "no_interactions".
+        leaves: Most of a tree.
+        learning_rate: What a tree counts.
+        fewest_loans_per_leaf: In what it learned from.
+    """
 
-    def score(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the trees' sum in log-odds, (n, G) to (n,)."""
-        found: NDArray[np.float64] = self.classifier.decision_function(self.columns(matrix))
+    interactions: str | None
+    leaves: int
+    learning_rate: float
+    fewest_loans_per_leaf: int
+    stages: int = MOST_TREES
+
+    def learn(self, matrix: NDArray[np.float32], defaulted: NDArray[np.int64]) -> None:
+        """Grow the trees by scikit-learn."""
+        self.columns_ = Columns.of(self.features, matrix)
+        self.classifier_ = HistGradientBoostingClassifier(
+            learning_rate=self.learning_rate,
+            max_iter=self.stages,
+            max_leaf_nodes=self.leaves,
+            min_samples_leaf=self.fewest_loans_per_leaf,
+            l2_regularization=10.0,
+            max_features=FEATURES_SHARE,
+            interaction_cst=self.interactions,
+            monotonic_cst=directions(self.features, self.columns_),
+            early_stopping=False,
+            random_state=self.random_state,
+        ).fit(self.columns_(matrix), defaulted)
+
+    def staged_scores(self, matrix: NDArray[np.float32]) -> Iterator[NDArray[np.float64]]:
+        """Yield the trees' sum in log-odds after each, (n, G) to (n,)."""
+        for scores in self.classifier_.staged_decision_function(self.columns_(matrix)):
+            yield scores.ravel()
+
+    def scores(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the sum of all trees, (n, G) to (n,)."""
+        found: NDArray[np.float64] = self.classifier_.decision_function(self.columns_(matrix))
         return found
 
-    def to_onnx(self, calibration: Calibration, *, input_count: int) -> bytes:
-        """Return the calibrated trees as ONNX."""
-        trees = [
-            self._tree(predictor.nodes)
-            for (predictor,) in self.classifier._predictors  # noqa: SLF001 (no public way)
-        ]
-        base = float(self.classifier._baseline_prediction.item())  # noqa: SLF001 (no public way)
-        return trees_to_onnx(base, trees, calibration, input_count=input_count)
+    @property
+    def found(self) -> Parameters:
+        """How many trees there are."""
+        return {"trees": self.stages}
 
-    def points_table(
-        self, product: CreditProduct, loans: LoanSet, calibration: Calibration
-    ) -> tuple[ScorecardBin, ...]:
-        """Return nothing: trees have no points."""
-        del product, loans, calibration
-        return ()
+    def add_log_odds(
+        self, scope: Scope, operator: Operator, container: ModelComponentContainer
+    ) -> str:
+        """Add the trees as they are."""
+        # There is no public way to either.
+        base = float(self.classifier_._baseline_prediction.item())  # noqa: SLF001
+        grown = self.classifier_._predictors  # noqa: SLF001
+        trees = [self._tree(predictor.nodes) for (predictor,) in grown]
+        return add_trees(scope, operator, container, base, trees)
 
     def _tree(self, nodes: NDArray[np.void]) -> list[Node]:
         thresholds = round_down_to_float32(nodes["num_threshold"])
@@ -129,7 +148,7 @@ class BoostedScorer:
             if node["is_leaf"]:
                 tree.append(Node(LEAF, value=float(node["value"])))
                 continue
-            position, code = self.columns.positions[column], self.columns.codes[column]
+            position, code = self.columns_.positions[column], self.columns_.codes[column]
             if code is None:
                 # Unknown goes where it went in training.
                 unknown_is_true = bool(node["missing_go_to_left"])
@@ -141,60 +160,9 @@ class BoostedScorer:
         return tree
 
 
-@dataclass(frozen=True, slots=True)
-class BoostedTrees:
-    """Trees in the order in which they were added."""
-
-    columns: Columns
-    classifier: HistGradientBoostingClassifier
-
-    def scores(self, matrix: NDArray[np.float32]) -> Iterator[NDArray[np.float64]]:
-        """Yield the scores after each tree, (n, G) to (n,)."""
-        for scores in self.classifier.staged_decision_function(self.columns(matrix)):
-            yield scores.ravel()
-
-    def at(self, stage: int) -> BoostedScorer:
-        """Return the model after the tree of that place."""
-        first = copy.copy(self.classifier)
-        first._predictors = first._predictors[: stage + 1]  # noqa: SLF001 (no public way)
-        return BoostedScorer(self.columns, first)
-
-
-def learn_boosting(
-    product: CreditProduct,
-    matrix: NDArray[np.float32],
-    defaulted: NDArray[np.int64],
-    parameters: Parameters,
-    seed: int,
-    *,
-    interactions: str | None,
-) -> BoostedTrees:
-    """Grow trees one on what the others left over."""
-    columns = Columns.of(product, matrix)
-    classifier = HistGradientBoostingClassifier(
-        learning_rate=float(parameters["learning_rate"]),
-        max_iter=MOST_TREES,
-        max_leaf_nodes=int(parameters["leaves"]),
-        min_samples_leaf=int(parameters["fewest_loans_per_leaf"]),
-        l2_regularization=10.0,
-        max_features=FEATURES_SHARE,
-        interaction_cst=interactions,
-        monotonic_cst=directions(product, columns),
-        early_stopping=False,
-        random_state=seed,
-    )
-    return BoostedTrees(columns, classifier.fit(columns(matrix), defaulted))
-
-
-def directions(product: CreditProduct, columns: Columns) -> list[int]:
+def directions(features: Sequence[Feature], columns: Columns) -> list[int]:
     """Return for each column 1 where the risk must not fall with it, -1 not rise, 0 either."""
-    features = product.model_features
     return [
         DIRECTIONS[features[position].risk] if code is None else 0
         for position, code in zip(columns.positions, columns.codes, strict=True)
     ]
-
-
-learn_additive: Learn = partial(learn_boosting, interactions="no_interactions")
-learn_pairwise: Learn = partial(learn_boosting, interactions="pairwise")
-learn_unrestricted: Learn = partial(learn_boosting, interactions=None)

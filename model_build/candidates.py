@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from model_build import boosting, challengers, scorecard
+from model_build.boosting import BoostedTrees
 from model_build.learning import Candidate
+from model_build.scorecard import Scorecard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,19 +16,19 @@ if TYPE_CHECKING:
 __all__ = ["CANDIDATES", "CHALLENGERS", "Candidate"]
 
 CANDIDATES: tuple[Candidate, ...] = (
-    Candidate(
-        "scorecard",
-        pairwise=True,
-        searched=scorecard.SEARCHED,
-        learn=scorecard.learn_scorecard,
-    ),
-    Candidate("additive", pairwise=True, searched=boosting.SEARCHED, learn=boosting.learn_additive),
-    Candidate("pairwise", pairwise=True, searched=boosting.SEARCHED, learn=boosting.learn_pairwise),
-    Candidate(
-        "unrestricted",
-        pairwise=False,
-        searched=boosting.SEARCHED,
-        learn=boosting.learn_unrestricted,
+    Candidate("scorecard", pairwise=True, searched=scorecard.SEARCHED, estimator=Scorecard),
+    *(
+        Candidate(
+            name,
+            pairwise=interactions is not None,
+            searched=boosting.SEARCHED,
+            estimator=partial(BoostedTrees, interactions=interactions),
+        )
+        for name, interactions in (
+            ("additive", "no_interactions"),
+            ("pairwise", "pairwise"),
+            ("unrestricted", None),
+        )
     ),
 )
 """From the simplest to the ceiling that shows what the limit to pairs costs."""

@@ -5,6 +5,7 @@ They have interactions of any order, so neither can become champion.
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import json
 import warnings
@@ -12,24 +13,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from onnx import helper
+from onnx import TensorProto, numpy_helper
 
-from credit_core.adapters.onnx_model import INPUT_NAME
 from credit_core.errors import ConfigurationError
 from model_build.boosting import MOST_TREES, Columns, directions
-from model_build.learning import Candidate
-from model_build.onnx_export import BELOW, EQUAL, LEAF, Node, trees_to_onnx, with_probabilities
+from model_build.learning import Candidate, CreditModel
+from model_build.onnx_export import BELOW, EQUAL, LEAF, Node, add_trees
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
-    from onnx import NodeProto
+    from skl2onnx.common._container import ModelComponentContainer
+    from skl2onnx.common._topology import Operator, Scope
 
-    from credit_core.domain.product import CreditProduct
-    from model_build.fitted import ScorecardBin
-    from model_build.learning import Calibration, Parameters
-    from model_build.loans import LoanSet
+    from model_build.learning import Parameters
 
 EXTRA = "challengers"
 """The optional extra that installs what they need."""
@@ -38,53 +36,72 @@ CUT_SHARE = 0.01
 MOST_ROUNDS = 100
 
 
-@dataclass(frozen=True, slots=True)
-class XGBoostTrees:
-    """XGBoost's trees in the order in which they were added; ``base`` is the score without any."""
+@dataclass(kw_only=True, eq=False, repr=False)
+class XGBoost(CreditModel):
+    """XGBoost's trees, a stage each, in the declared directions.
 
-    columns: Columns
-    booster: Any
-    base: float
-    count: int
+    Arguments beside those of every model:
 
-    @property
-    def parameters(self) -> Parameters:
-        """How many trees there are."""
-        return {"trees": self.count}
+    Args:
+        depth: Most of a tree.
+        learning_rate: What a tree counts.
+    """
 
-    def scores(self, matrix: NDArray[np.float32]) -> Iterator[NDArray[np.float64]]:
-        """Yield the scores after each tree, (n, G) to (n,)."""
-        columns = self.columns(matrix)
-        score = np.full(len(matrix), self.base)
-        for tree in range(self.count):
-            score = score + self._margin(columns, tree, tree + 1) - self.base
+    depth: int
+    learning_rate: float
+    stages: int = MOST_TREES
+
+    def learn(self, matrix: NDArray[np.float32], defaulted: NDArray[np.int64]) -> None:
+        """Grow the trees."""
+        import xgboost  # noqa: PLC0415 (an optional extra)
+
+        self.columns_ = Columns.of(self.features, matrix)
+        rate = float(defaulted.mean())
+        self.booster_ = xgboost.train(
+            {
+                "objective": "binary:logistic",
+                "base_score": rate,
+                "tree_method": "hist",
+                "max_depth": self.depth,
+                "eta": self.learning_rate,
+                "monotone_constraints": tuple(directions(self.features, self.columns_)),
+                "seed": self.random_state,
+                "nthread": 1,
+            },
+            xgboost.DMatrix(self.columns_(matrix), label=defaulted),
+            num_boost_round=self.stages,
+        )
+        # In the float32 in which XGBoost keeps it.
+        rate = float(np.float32(rate))
+        self.base_ = float(np.log(rate / (1 - rate)))
+
+    def staged_scores(self, matrix: NDArray[np.float32]) -> Iterator[NDArray[np.float64]]:
+        """Yield the trees' sum in log-odds after each, (n, G) to (n,)."""
+        columns = self.columns_(matrix)
+        score = np.full(len(matrix), self.base_)
+        for tree in range(self.stages):
+            score = score + self._margin(columns, tree, tree + 1) - self.base_
             yield score
 
-    def at(self, stage: int) -> XGBoostTrees:
-        """Return the model after the tree of that place."""
-        return XGBoostTrees(self.columns, self.booster, self.base, stage + 1)
+    def scores(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the sum of all trees, (n, G) to (n,)."""
+        return self._margin(self.columns_(matrix), 0, self.stages)
 
-    def score(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the trees' sum in log-odds, (n, G) to (n,)."""
-        return self._margin(self.columns(matrix), 0, self.count)
+    @property
+    def found(self) -> Parameters:
+        """How many trees there are."""
+        return {"trees": self.stages}
 
-    def to_onnx(self, calibration: Calibration, *, input_count: int) -> bytes:
-        """Return the calibrated trees as ONNX."""
-        stored = json.loads(bytes(self.booster.save_raw("json")))
-        trees = stored["learner"]["gradient_booster"]["model"]["trees"][: self.count]
-        return trees_to_onnx(
-            self.base, [self._tree(tree) for tree in trees], calibration, input_count=input_count
-        )
-
-    def points_table(
-        self, product: CreditProduct, loans: LoanSet, calibration: Calibration
-    ) -> tuple[ScorecardBin, ...]:
-        """Return nothing: trees have no points."""
-        del product, loans, calibration
-        return ()
+    def add_log_odds(
+        self, scope: Scope, operator: Operator, container: ModelComponentContainer
+    ) -> str:
+        """Add the trees as XGBoost stores them."""
+        stored = json.loads(bytes(self.booster_.save_raw("json")))
+        trees = stored["learner"]["gradient_booster"]["model"]["trees"]
+        return add_trees(scope, operator, container, self.base_, [self._tree(it) for it in trees])
 
     def _margin(self, columns: NDArray[np.float32], first: int, end: int) -> NDArray[np.float64]:
-        margin: NDArray[np.float32] = self.booster.inplace_predict(
+        margin: NDArray[np.float32] = self.booster_.inplace_predict(
             columns, iteration_range=(first, end), predict_type="margin"
         )
         return margin.astype(np.float64)
@@ -102,43 +119,12 @@ class XGBoostTrees:
             if left < 0:
                 nodes.append(Node(LEAF, value=condition))
                 continue
-            position, code = self.columns.positions[column], self.columns.codes[column]
+            position, code = self.columns_.positions[column], self.columns_.codes[column]
             if code is None:
                 nodes.append(Node(BELOW, 0.0, position, condition, left, right, bool(unknown_left)))
             else:
                 nodes.append(Node(EQUAL, 0.0, position, float(code), right, left))
         return nodes
-
-
-def learn_xgboost(
-    product: CreditProduct,
-    matrix: NDArray[np.float32],
-    defaulted: NDArray[np.int64],
-    parameters: Parameters,
-    seed: int,
-) -> XGBoostTrees:
-    """Grow XGBoost's trees, in the declared directions."""
-    import xgboost  # noqa: PLC0415 (an optional extra)
-
-    columns = Columns.of(product, matrix)
-    rate = float(defaulted.mean())
-    booster = xgboost.train(
-        {
-            "objective": "binary:logistic",
-            "base_score": rate,
-            "tree_method": "hist",
-            "max_depth": parameters["depth"],
-            "eta": parameters["learning_rate"],
-            "monotone_constraints": tuple(directions(product, columns)),
-            "seed": seed,
-            "nthread": 1,
-        },
-        xgboost.DMatrix(columns(matrix), label=defaulted),
-        num_boost_round=MOST_TREES,
-    )
-    # In the float32 in which XGBoost keeps it.
-    rate = float(np.float32(rate))
-    return XGBoostTrees(columns, booster, float(np.log(rate / (1 - rate))), MOST_TREES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,27 +168,11 @@ class Scaling:
         scaled = (np.clip(encoded, self.low, self.high) - self.mean) / self.deviation
         return np.hstack([np.where(unknown, 0, scaled), unknown[:, self.gaps]])
 
-    def to_onnx(self) -> tuple[list[NodeProto], dict[str, NDArray[Any]]]:
-        """Return the same as ONNX, leaving ``seen``."""
+    def add_to(self, container: ModelComponentContainer, matrix: str, seen: str) -> None:
+        """Add the same as ONNX, from the name of the matrix to that of what the network sees."""
         codes = np.array(
             [np.nan if code is None else code for code in self.columns.codes], dtype=np.float32
         )
-        nodes = [
-            helper.make_node("Gather", [INPUT_NAME, "positions"], ["gathered"], axis=1),
-            helper.make_node("Equal", ["gathered", "codes"], ["has_code"]),
-            helper.make_node("Cast", ["has_code"], ["coded"], to=1),
-            helper.make_node("Where", ["is_coded", "coded", "gathered"], ["encoded"]),
-            helper.make_node("IsNaN", ["encoded"], ["unknown"]),
-            helper.make_node("Where", ["unknown", "mean", "encoded"], ["filled"]),
-            helper.make_node("Max", ["filled", "low"], ["not_low"]),
-            helper.make_node("Min", ["not_low", "high"], ["cut"]),
-            helper.make_node("Sub", ["cut", "mean"], ["centred"]),
-            helper.make_node("Div", ["centred", "deviation"], ["scaled"]),
-            helper.make_node("Where", ["unknown", "zero", "scaled"], ["values"]),
-            helper.make_node("Gather", ["unknown", "gaps"], ["gap"], axis=1),
-            helper.make_node("Cast", ["gap"], ["gap_number"], to=1),
-            helper.make_node("Concat", ["values", "gap_number"], ["seen"], axis=1),
-        ]
         constants: dict[str, NDArray[Any]] = {
             "positions": np.array(self.columns.positions, dtype=np.int64),
             "codes": np.nan_to_num(codes),
@@ -214,95 +184,101 @@ class Scaling:
             "deviation": self.deviation,
             "zero": np.zeros(1, dtype=np.float32),
         }
-        return nodes, constants
+        for name, value in constants.items():
+            container.add_initializer(name, None, None, numpy_helper.from_array(value, name))
+        as_float = {"to": TensorProto.FLOAT}
+        for kind, taken, left, attributes in (
+            ("Gather", [matrix, "positions"], "gathered", {"axis": 1}),
+            ("Equal", ["gathered", "codes"], "has_code", {}),
+            ("Cast", ["has_code"], "coded", as_float),
+            ("Where", ["is_coded", "coded", "gathered"], "encoded", {}),
+            ("IsNaN", ["encoded"], "unknown", {}),
+            ("Where", ["unknown", "mean", "encoded"], "filled", {}),
+            ("Max", ["filled", "low"], "not_low", {}),
+            ("Min", ["not_low", "high"], "cut", {}),
+            ("Sub", ["cut", "mean"], "centred", {}),
+            ("Div", ["centred", "deviation"], "scaled", {}),
+            ("Where", ["unknown", "zero", "scaled"], "values", {}),
+            ("Gather", ["unknown", "gaps"], "gap", {"axis": 1}),
+            ("Cast", ["gap"], "gap_number", as_float),
+            ("Concat", ["values", "gap_number"], seen, {"axis": 1}),
+        ):
+            container.add_node(kind, taken, left, name=left, **attributes)
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
-    """Layers of a network, each with weights (inputs, outputs) and shifts (outputs,)."""
+@dataclass(kw_only=True, eq=False, repr=False)
+class NeuralNetwork(CreditModel):
+    """scikit-learn's perceptron, learned in one stage.
 
-    scaling: Scaling
-    layers: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]
-    rounds: int
+    Arguments beside those of every model:
 
-    @property
-    def parameters(self) -> Parameters:
-        """How many rounds it learned for."""
-        return {"rounds": self.rounds}
+    Args:
+        neurons: Of its one hidden layer.
+        penalty: On half the squared weights, against the mean loss.
+    """
 
-    def scores(self, matrix: NDArray[np.float32]) -> Iterator[NDArray[np.float64]]:
+    neurons: int
+    penalty: float
+    stages: int = 1
+
+    def learn(self, matrix: NDArray[np.float32], defaulted: NDArray[np.int64]) -> None:
+        """Train the perceptron on scaled columns."""
+        from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 (seldom needed)
+        from sklearn.neural_network import MLPClassifier  # noqa: PLC0415 (seldom needed)
+
+        self.scaling_ = Scaling.of(Columns.of(self.features, matrix), matrix)
+        self.network_ = MLPClassifier(
+            hidden_layer_sizes=(self.neurons,),
+            # scikit-learn divides it by the number of loans.
+            alpha=self.penalty * len(matrix),
+            solver="lbfgs",
+            max_iter=MOST_ROUNDS,
+            random_state=self.random_state,
+        )
+        with warnings.catch_warnings():
+            # The most rounds are as good an end as any.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            self.network_.fit(self.scaling_(matrix), defaulted)
+        # Without its sigmoid it leaves log-odds, which keep their precision.
+        self.network_.out_activation_ = "identity"
+
+    def staged_scores(self, matrix: NDArray[np.float32]) -> Iterator[NDArray[np.float64]]:
         """Yield its scores, of one stage."""
-        yield self.score(matrix)
+        yield self.scores(matrix)
 
-    def at(self, stage: int) -> Network:
-        """Return it as it is."""
-        del stage
-        return self
-
-    def score(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+    def scores(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the log-odds before calibration, (n, G) to (n,)."""
-        found = self.scaling(matrix)
-        for place, (weights, shifts) in enumerate(self.layers):
-            found = found @ weights + shifts
-            if place < len(self.layers) - 1:
-                found = np.maximum(found, 0)
-        score: NDArray[np.float64] = found[:, 0]
+        # There is no public way: the regressor's is this.
+        left = self.network_._forward_pass_fast(self.scaling_(matrix))  # noqa: SLF001
+        score: NDArray[np.float64] = left[:, 0]
         return score
 
-    def to_onnx(self, calibration: Calibration, *, input_count: int) -> bytes:
-        """Return the calibrated network as ONNX."""
-        nodes, constants = self.scaling.to_onnx()
-        before = "seen"
-        for place, (weights, shifts) in enumerate(self.layers):
-            last = place == len(self.layers) - 1
-            if last:
-                weights = calibration.slope * weights  # noqa: PLW2901 (the same, calibrated)
-                shifts = calibration.slope * shifts + calibration.intercept  # noqa: PLW2901
-            constants[f"weights_{place}"] = weights.astype(np.float32)
-            constants[f"shifts_{place}"] = shifts.astype(np.float32)
-            after = "log_odds" if last else f"sum_{place}"
-            nodes.append(
-                helper.make_node("Gemm", [before, f"weights_{place}", f"shifts_{place}"], [after])
-            )
-            if not last:
-                before = f"layer_{place}"
-                nodes.append(helper.make_node("Relu", [after], [before]))
-        return with_probabilities(nodes, constants, input_count=input_count)
+    @property
+    def found(self) -> Parameters:
+        """How many rounds it learned for."""
+        return {"rounds": int(self.network_.n_iter_)}
 
-    def points_table(
-        self, product: CreditProduct, loans: LoanSet, calibration: Calibration
-    ) -> tuple[ScorecardBin, ...]:
-        """Return nothing: a network has no points."""
-        del product, loans, calibration
-        return ()
+    def add_log_odds(
+        self, scope: Scope, operator: Operator, container: ModelComponentContainer
+    ) -> str:
+        """Add the scaling, and the network as skl2onnx itself writes one that has no sigmoid."""
+        from skl2onnx.common.data_types import FloatTensorType  # noqa: PLC0415 (only to export)
 
-
-def learn_network(
-    product: CreditProduct,
-    matrix: NDArray[np.float32],
-    defaulted: NDArray[np.int64],
-    parameters: Parameters,
-    seed: int,
-) -> Network:
-    """Train scikit-learn's perceptron."""
-    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 (seldom needed)
-    from sklearn.neural_network import MLPClassifier  # noqa: PLC0415 (seldom needed)
-
-    scaling = Scaling.of(Columns.of(product, matrix), matrix)
-    network = MLPClassifier(
-        hidden_layer_sizes=(int(parameters["neurons"]),),
-        # scikit-learn divides it by the number of loans.
-        alpha=float(parameters["penalty"]) * len(matrix),
-        solver="lbfgs",
-        max_iter=MOST_ROUNDS,
-        random_state=seed,
-    )
-    with warnings.catch_warnings():
-        # The most rounds are as good an end as any.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        network.fit(scaling(matrix), defaulted)
-    layers = tuple(zip(network.coefs_, network.intercepts_, strict=True))
-    return Network(scaling, layers, int(network.n_iter_))
+        calibrated = copy.copy(self.network_)
+        *first, last = self.network_.coefs_
+        calibrated.coefs_ = [*first, self.slope * last]
+        *first, last = self.network_.intercepts_
+        calibrated.intercepts_ = [*first, self.slope * last + self.intercept]
+        seen = scope.declare_local_variable(
+            "seen", FloatTensorType([None, len(calibrated.coefs_[0])])
+        )
+        log_odds = scope.declare_local_variable("log_odds", FloatTensorType([None, 1]))
+        self.scaling_.add_to(container, operator.inputs[0].full_name, seen.full_name)
+        layers = scope.declare_local_operator("SklearnMLPRegressor", calibrated)
+        layers.inputs.append(seen)
+        layers.outputs.append(log_odds)
+        name: str = log_odds.full_name
+        return name
 
 
 XGBOOST = Candidate(
@@ -312,7 +288,7 @@ XGBOOST = Candidate(
         {"depth": 3, "learning_rate": 0.1},
         {"depth": 6, "learning_rate": 0.05},
     ),
-    learn=learn_xgboost,
+    estimator=XGBoost,
     packages=("xgboost",),
 )
 
@@ -320,7 +296,7 @@ NEURAL_NETWORK = Candidate(
     "neural_network",
     pairwise=False,
     searched=({"neurons": 16, "penalty": 0.03}, {"neurons": 16, "penalty": 0.001}),
-    learn=learn_network,
+    estimator=NeuralNetwork,
 )
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from credit_core.domain.model_manifest import Distribution
+    from credit_core.domain.model_manifest import Distribution, ModelManifest
     from credit_core.domain.product import CreditProduct, Feature
     from model_build.loans import Fold, LoanSet, LoanSplit, TrainingSet
     from model_build.previous import PreviousModel
@@ -54,12 +54,23 @@ PURE_SHARE = 0.10
 FEWEST_IN_PURE_BIN = 30
 """Values that so surely mean default, of so large a share of all defaults, follow from it."""
 
+COPIED_AUC = 0.90
+COPIED_SHARE = 0.05
+"""Loans that equal others in every input are copies where those tell their outcomes so well.
+
+Honest ones, of a product with few categories, agree no more than any two of the same risk.
+"""
+
 PROXY_AUC = 0.90
 FEWEST_OF_A_GROUP = 30
 
 SIGNIFICANT = 3.0
 """Standard errors from chance. With dozens of inputs, two are often met by accident."""
 MOST_DEFAULTS = 0.5
+
+CHANCE = 0.001
+"""What is less likely did not happen by chance."""
+CHANCE_RESAMPLES = 2_000
 
 MOST_NAMED = 5
 LEVELS = 20
@@ -83,7 +94,7 @@ def data_gates(
         _labels(product, training_set.loans),
         _leakage(product, split),
         _no_future_features(training_set),
-        _informative_inputs(product, split.fitted),
+        _informative_inputs(product, split.fitted, previous),
     )
 
 
@@ -196,11 +207,15 @@ def _drift(product: CreditProduct, split: LoanSplit, previous: PreviousModel | N
         if then.categories.get(name, ()) == categories_of(product).get(name, ())
     }
     found = _psi(product, same, split.fitted)
-    drifted = {name: value for name, value in found.items() if value > LARGEST_DRIFT}
+    drifted = {
+        name: value
+        for name, value in found.items()
+        if value > LARGEST_DRIFT and value > _by_chance(same[name], then, len(split.fitted))
+    }
     return gate(
         "drift",
         f"population stability index of {len(found)} inputs against the loans that {then.version} "
-        f"was trained on: most in {_most(found)} (at most {LARGEST_DRIFT})",
+        f"was trained on: most in {_most(found)} (at most {LARGEST_DRIFT}, or what chance allows)",
         passed=not drifted,
         look_at=f"{_most(drifted) if drifted else ''}: {look_at}",
     )
@@ -218,6 +233,26 @@ def _psi(
         for position, feature in enumerate(product.model_features)
         if (then := baseline.get(feature.name)) is not None
     }
+
+
+def _by_chance(baseline: Distribution, then: ModelManifest, loans: int) -> float:
+    """Return the index that so many loans reach in one case of a thousand though nothing moved.
+
+    Of 50 categories among 500 loans it is above 0.25 in every other case.
+    """
+    shares = np.array(baseline.shares)
+    fitted = then.training_set.get("rows_trained")
+    earlier = fitted if isinstance(fitted, int) and fitted > 0 else loans
+    random = np.random.default_rng(0)
+    drawn = [
+        population_stability_index(one / earlier, other / loans)
+        for one, other in zip(
+            random.multinomial(earlier, shares / shares.sum(), CHANCE_RESAMPLES),
+            random.multinomial(loans, shares / shares.sum(), CHANCE_RESAMPLES),
+            strict=True,
+        )
+    ]
+    return float(np.quantile(drawn, 1 - CHANCE))
 
 
 def _most(found: Mapping[str, float]) -> str:
@@ -354,6 +389,8 @@ def _leakage(product: CreditProduct, split: LoanSplit) -> Gate:
         if covered:
             pure[feature.name] = (covered, rate)
     ordered = sorted(areas, key=lambda name: -areas[name])
+    copied, told = _copies(split)
+    are_copies = copied > COPIED_SHARE * len(split.tested) and told >= COPIED_AUC
     leaks = {
         name: f"{name} AUC {areas[name]:.3f}" for name in ordered if areas[name] >= LEAKING_AUC
     }
@@ -364,18 +401,54 @@ def _leakage(product: CreditProduct, split: LoanSplit) -> Gate:
         leaks.setdefault(
             name, f"{name}: {rate:.1%} of {covered} loans with some of its values defaulted"
         )
+    look_at = []
+    if leaks:
+        look_at.append(
+            f"when {named(leaks)} is written: a value that follows from the outcome is not there "
+            "when an application is decided; list it under prohibited"
+        )
+    if are_copies:
+        look_at.append("rows that were delivered twice, or joined to several: keep one of each")
     return gate(
         "leakage",
         f"each of {len(areas)} inputs by itself: {first} ranks best, AUC {areas[first]:.3f} (below "
         f"{LEAKING_AUC:.2f})"
-        + (f"; too good to be known beforehand: {named(leaks.values())}")
-        * bool(leaks),
-        passed=not leaks,
-        look_at=(
-            f"when {named(leaks)} is written: a value that follows from the outcome is not there "
-            "when an application is decided; list it under prohibited"
-        ),
+        + (f"; too good to be known beforehand: {named(leaks.values())}") * bool(leaks)
+        + (
+            f"; {copied} loans that measure the model equal others, which it was fitted on, in "
+            f"every input, and those tell their outcomes, AUC {told:.3f}"
+        )
+        * are_copies,
+        passed=not leaks and not are_copies,
+        look_at="; ".join(look_at),
     )
+
+
+def _copies(split: LoanSplit) -> tuple[int, float]:
+    """Return how many measured loans equal a fitted one in every input, and how well those tell.
+
+    The latter is the AUC of the fitted ones' default rate; one half where it cannot be measured.
+    """
+    fitted, tested = split.fitted, split.tested
+    if split.out_of_time:
+        parts = [(fitted, tested)]
+    else:
+        parts = [(fitted.where(others), fitted.where(held_out)) for others, held_out in split.folds]
+    rates, outcomes = [np.empty(0)], [np.empty(0, dtype=np.int64)]
+    for others, measuring in parts:
+        rows = np.ascontiguousarray(np.concatenate([others.matrix, measuring.matrix]))
+        whole = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
+        _, places = np.unique(whole, return_inverse=True)
+        ours, theirs = places[len(others) :], places[: len(others)]
+        loans = np.bincount(theirs, minlength=int(places.max()) + 1)
+        bads = np.bincount(theirs, weights=others.defaulted, minlength=len(loans))
+        known = loans[ours] > 0
+        rates.append(bads[ours][known] / loans[ours][known])
+        outcomes.append(measuring.defaulted[known])
+    rate, outcome = np.concatenate(rates), np.concatenate(outcomes)
+    if not 0 < outcome.sum() < len(outcome):
+        return len(outcome), 0.5
+    return len(outcome), _area(outcome, rate)
 
 
 def _ranking(
@@ -428,6 +501,10 @@ def _purest(
 ) -> tuple[int, float]:
     """Return how many loans have values that all but mean default, and their default rate."""
     bins = _bins(feature, column)
+    # A value that many share is a bin of its own: a balance of 0 is no small balance.
+    _, places, shared = np.unique(column, return_inverse=True, return_counts=True)
+    alone = shared[places] >= FEWEST_IN_PURE_BIN
+    bins = np.where(alone, bins.max() + 1 + places, bins)
     loans = np.bincount(bins)
     bads = np.bincount(bins, weights=defaulted)
     rates = bads / np.maximum(loans, 1)
@@ -470,15 +547,26 @@ def _no_future_features(training_set: TrainingSet) -> Gate:
     )
 
 
-def _informative_inputs(product: CreditProduct, loans: LoanSet) -> Gate:
-    unknown, constant = [], []
+def _informative_inputs(
+    product: CreditProduct, loans: LoanSet, previous: PreviousModel | None
+) -> Gate:
+    """Whether each input has more than one value.
+
+    An input that was rare when the champion was trained may be absent by chance: that is told, and
+    stops nothing.
+    """
+    unknown: list[str] = []
+    constant: list[str] = []
+    rare: list[str] = []
     for position, feature in enumerate(product.model_features):
         column = loans.matrix[:, position]
         absent = column == UNKNOWN_CATEGORY if feature.categories else np.isnan(column)
         if absent.all():
             unknown.append(feature.name)
         elif not absent.any() and (column == column[0]).all():
-            constant.append(f"{feature.name} ({_shown(feature, float(column[0]))})")
+            said = f"{feature.name} ({_shown(feature, float(column[0]))})"
+            chance = _chance_of_none_other(feature, column, previous)
+            (rare if CHANCE < chance < 1 else constant).append(said)
     faults = [
         f"{words}: {', '.join(names)}"
         for words, names in (("never known", unknown), ("always the same", constant))
@@ -487,13 +575,31 @@ def _informative_inputs(product: CreditProduct, loans: LoanSet) -> Gate:
     return gate(
         "informative_inputs",
         f"{len(product.model_features)} inputs over {len(loans)} loans; "
-        + ("; ".join(faults) or "none is constant or never known"),
+        + ("; ".join(faults) or "none is constant or never known")
+        + (f", but by chance in these loans: {', '.join(rare)}" if rare else ""),
         passed=not faults,
         look_at=(
             "whether the column's source still delivers it; if it never varies, take it out of "
             "the definition"
         ),
     )
+
+
+def _chance_of_none_other(
+    feature: Feature, column: NDArray[np.float32], previous: PreviousModel | None
+) -> float:
+    """Return how likely so many loans all have this value, by the champion's baseline.
+
+    Loans are few where a value is rare: of one in 500, none is among 500 in one case of three.
+    1 where the champion had no other value either, or none is known of it.
+    """
+    then = None if previous is None else previous.manifest.baseline.get(feature.name)
+    if then is None:
+        return 1.0
+    codes = len(feature.categories)
+    here = int(np.argmax(shares_in(then, column[:1], categories=codes)))
+    share = then.shares[here] if here < len(then.shares) else 0.0
+    return float(share ** len(column))
 
 
 def _shown(feature: Feature, value: float) -> str:

@@ -26,7 +26,9 @@ STABILITY_RESAMPLES = 1_000
 def evaluate(split: LoanSplit, candidate: FittedCandidate, *, seed: int) -> Evaluation:
     """Return all measures of a candidate, each with its bootstrap interval."""
     tested = split.tested
-    found = estimates(tested.defaulted, candidate.tested_probability, seed=seed)
+    found = estimates(
+        tested.defaulted, candidate.tested_probability, seed=seed, applicants=tested.applicants
+    )
     return Evaluation(
         split=Split.OUT_OF_TIME if split.out_of_time else Split.CROSS_VALIDATED,
         loans=len(tested),
@@ -42,7 +44,7 @@ def stability(fitted: NDArray[np.float64], tested: NDArray[np.float64], *, seed:
     """Return the population stability index of the probability, fitted to tested loans.
 
     The interval is a percentile bootstrap over both populations within bins that stay where they
-    are. It lies high where loans are few: chance alone moves a share.
+    are, moved by the bootstrap's bias: chance alone moves a share, and a resample's twice.
 
     Args:
         fitted: Probabilities of the loans fitted on, shape (m,).
@@ -60,8 +62,9 @@ def stability(fitted: NDArray[np.float64], tested: NDArray[np.float64], *, seed:
             strict=True,
         )
     ]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Estimate(value=population_stability_index(then, now), low=float(low), high=float(high))
+    value = population_stability_index(then, now)
+    low, high = np.quantile(drawn, [0.025, 0.975]) - (np.mean(drawn) - value)
+    return Estimate(value=value, low=max(float(low), 0.0), high=float(high))
 
 
 def event_text(events: NDArray[np.datetime64] | None, position: int) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from model_build.challengers import require_packages
 from model_build.directions import with_implied_directions
 from model_build.fitted import FittedCandidate
 from model_build.learning import Calibration
+from model_build.onnx_export import to_onnx
 from model_build.probes import threshold_probes
 
 if TYPE_CHECKING:
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from credit_core.domain.product import CreditProduct
-    from model_build.learning import Candidate, Learned, Parameters
-    from model_build.loans import LoanSet, LoanSplit
+    from model_build.learning import Candidate, CreditModel, Parameters
+    from model_build.loans import LoanSplit
 
 type Progress = Callable[[str], None]
 
@@ -67,14 +69,19 @@ def _fit(
     scores = learner.held_out(everything, frozenset(), parameters, stage)
     calibration = learner.calibration(everything, scores)
     progress("fitting to all loans")
-    scorer = candidate.learn(
-        product, split.fitted.matrix, split.fitted.defaulted, parameters, seed
-    ).at(stage)
+    model = candidate.model(
+        product,
+        seed,
+        parameters,
+        stages=stage + 1,
+        slope=calibration.slope,
+        intercept=calibration.intercept,
+    ).fit(split.fitted.matrix, split.fitted.defaulted)
 
-    def probability(loans: LoanSet) -> NDArray[np.float64]:
-        return calibrated(calibration, scorer.score(loans.matrix))
+    def probability(matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        return model.predict_proba(matrix)[:, 1]
 
-    served = probability(split.tested)
+    served = probability(split.tested.matrix)
     tested = served
     if split.out_of_time:
         by_fold = {
@@ -93,22 +100,20 @@ def _fit(
         log_loss(split.fitted.defaulted[held_out], by_fold[fold])
         for fold, (_, held_out) in enumerate(split.folds)
     ]
-    onnx = scorer.to_onnx(calibration, input_count=split.fitted.matrix.shape[1])
+    onnx = to_onnx(model)
     probes = threshold_probes(onnx, split.tested.matrix)
     return FittedCandidate(
         name=candidate.name,
         pairwise=candidate.pairwise,
-        parameters={**parameters, **scorer.parameters},
+        parameters={**parameters, **model.found},
         onnx=onnx,
         fold_losses=np.array(losses),
-        fitted_probability=probability(split.fitted),
+        fitted_probability=probability(split.fitted.matrix),
         tested_probability=tested,
         served_probability=served,
-        points_table=scorer.points_table(product, split.fitted, calibration),
+        points_table=model.points_table(split.fitted),
         probes=probes,
-        probed_probability=(
-            calibrated(calibration, scorer.score(probes)) if len(probes) else np.empty(0)
-        ),
+        probed_probability=probability(probes) if len(probes) else np.empty(0),
     )
 
 
@@ -119,7 +124,7 @@ class _Folds:
         self, product: CreditProduct, split: LoanSplit, candidate: Candidate, seed: int
     ) -> None:
         self._product, self._split, self._candidate, self._seed = product, split, candidate, seed
-        self._learned: dict[tuple[int, frozenset[int]], Learned] = {}
+        self._learned: dict[tuple[int, frozenset[int]], CreditModel] = {}
 
     def search(
         self, folds: Sequence[int], without: frozenset[int], progress: Progress
@@ -135,7 +140,7 @@ class _Folds:
                 )
                 held_out = self._split.folds[fold][1]
                 labels = self._split.fitted.defaulted[held_out]
-                scores = self._model(setting, without | {fold}).scores(
+                scores = self._model(setting, without | {fold}).staged_scores(
                     self._split.fitted.matrix[held_out]
                 )
                 curves.append([log_loss(labels, expit(score)) for score in scores])
@@ -151,11 +156,12 @@ class _Folds:
     ) -> dict[int, NDArray[np.float64]]:
         """Return the scores of each fold by the model of the other loans."""
         setting = self._candidate.searched.index(parameters)
+        held_out = {fold: self._split.fitted.matrix[self._split.folds[fold][1]] for fold in folds}
         return {
-            fold: self._model(setting, without | {fold})
-            .at(stage)
-            .score(self._split.fitted.matrix[self._split.folds[fold][1]])
-            for fold in folds
+            fold: next(
+                islice(self._model(setting, without | {fold}).staged_scores(matrix), stage, None)
+            )
+            for fold, matrix in held_out.items()
         }
 
     def unseen(self, fold: int) -> NDArray[np.float64]:
@@ -175,20 +181,17 @@ class _Folds:
             np.concatenate([scores[fold] for fold in folds]), np.concatenate(labels)
         )
 
-    def _model(self, setting: int, without: frozenset[int]) -> Learned:
+    def _model(self, setting: int, without: frozenset[int]) -> CreditModel:
         key = (setting, without)
         if key not in self._learned:
             loans = self._split.fitted
             kept = np.ones(len(loans), dtype=bool)
             for fold in without:
                 kept[self._split.folds[fold][1]] = False
-            self._learned[key] = self._candidate.learn(
-                self._product,
-                loans.matrix[kept],
-                loans.defaulted[kept],
-                self._candidate.searched[setting],
-                self._seed,
+            model = self._candidate.model(
+                self._product, self._seed, self._candidate.searched[setting]
             )
+            self._learned[key] = model.fit(loans.matrix[kept], loans.defaulted[kept])
         return self._learned[key]
 
 

@@ -481,13 +481,15 @@ def _adverse_impact(contender: Contender, _loaded: _Loaded) -> Gate:
             f"{found.reference}, 95 % interval {ratio.low:.2f} to {ratio.high:.2f} ({limit})"
         )
         failed += [f"{monitored.name} {group.group}" for group in found.too_low]
+        if found.least_ratio and worst.highest is not None and ratio.high < found.least_ratio:
+            said[-1] += f"; however many were compared, at most {worst.highest:.2f}"
     if not product.monitored_groups:
         said.append("the definition names no group to monitor")
     elif not said:
         said.append("the data states no monitored group")
     return gate(
         "adverse_impact",
-        f"at the approve cut-off {cutoff:.2%}: " + "; ".join(said),
+        f"of the tested loans, at the approve cut-off {cutoff:.2%}: " + "; ".join(said),
         passed=not failed,
         look_at=(
             f"the fairness section of the model report for {named(failed)}: which inputs differ "

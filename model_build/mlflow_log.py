@@ -9,6 +9,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from credit_core.domain.model_manifest import MEASURES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 EXPERIMENT_VARIABLE = "MLFLOW_EXPERIMENT_NAME"
-MEASURES = ("auc", "gini", "ks", "brier", "log_loss", "calibration_error", "stability")
 LONGEST_PARAMETER = 500
 """Characters that every MLflow store takes."""
 
@@ -73,7 +74,7 @@ class Tracker:
                 "version": manifest.version,
                 "algorithm": manifest.algorithm,
                 "gates_passed": str(manifest.gates_passed).lower(),
-                "failed_gates": ", ".join(it.name for it in manifest.gates if not it.passed),
+                "failed_gates": ", ".join(gate.name for gate in manifest.failed_gates),
                 "onnx_sha256": manifest.onnx_sha256,
                 "training_set_sha256": str(manifest.training_set.get("sha256")),
                 "code_sha256": manifest.code_sha256,
@@ -109,7 +110,7 @@ def _parameters(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
 
 def _metrics(manifest: ModelManifest) -> Iterator[tuple[str, float]]:
     yield from _measures("", manifest.evaluation)
-    yield "gates_failed", float(sum(not gate.passed for gate in manifest.gates))
+    yield "gates_failed", float(len(manifest.failed_gates))
     for name, record in manifest.candidates.items():
         yield f"{name}.cross_validated_log_loss", record.cross_validated_log_loss
         yield from _measures(f"{name}.", record.evaluation)

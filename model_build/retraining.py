@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from credit_core.domain.model_manifest import ModelManifest
+from credit_core.domain.model_manifest import MANIFEST, MODEL, REPORT, ModelManifest
 from credit_core.domain.places import FITTED
 from model_build.data_gates import data_gates
 from model_build.fit import fit
@@ -29,12 +29,11 @@ if TYPE_CHECKING:
     from model_build.learning import Candidate
     from model_build.previous import PreviousModel
 
-MODEL, MANIFEST, REPORT = "model.onnx", "manifest.json", "report.html"
 PROGRESS_SECONDS = 0.5
 """A step says at most this often how far it has got; each time is a request to S3."""
 
 
-class RunRecord(Protocol):
+class TrainingRunRecord(Protocol):
     """What the steps of a run leave for each other."""
 
     def keep(self, name: str, body: bytes) -> None:
@@ -69,7 +68,7 @@ class Retraining:
     """
 
     product: CreditProduct
-    record: RunRecord
+    record: TrainingRunRecord
     previous: Callable[[str | None], PreviousModel | None]
     candidates: Sequence[Candidate]
 

@@ -22,15 +22,18 @@ from sklearn.model_selection import StratifiedKFold
 
 from credit_core.domain.product import DType, RiskDirection
 from model_build.fitted import ScorecardBin
-from model_build.onnx_export import AT_MOST, EQUAL, LEAF, Node, trees_to_onnx
+from model_build.learning import CreditModel
+from model_build.onnx_export import AT_MOST, EQUAL, LEAF, Node, add_trees
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
+    from skl2onnx.common._container import ModelComponentContainer
+    from skl2onnx.common._topology import Operator, Scope
 
-    from credit_core.domain.product import CreditProduct, Feature
-    from model_build.learning import Calibration, Parameters
+    from credit_core.domain.product import Feature
+    from model_build.learning import Parameters
     from model_build.loans import LoanSet
 
 FINE_BINS = 50
@@ -56,7 +59,6 @@ SEARCHED: tuple[Parameters, ...] = (
     {"most_bins": 8, "least_share": 0.03, "prior_defaults": 25, "evidence": CROSS_FITTED},
     {"most_bins": 8, "least_share": 0.03, "prior_defaults": 25, "evidence": IN_SAMPLE},
 )
-"""A bin's default rate is taken as if so many defaults at the average rate were in it as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,38 +112,76 @@ class Bins:
         return [f"up to {texts[0]}", *between, f"above {texts[-1]}", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
-class ScorecardScorer:
-    """A scorecard: the base and, for each bin, its weight of evidence times a coefficient."""
+@dataclass(kw_only=True, eq=False, repr=False)
+class Scorecard(CreditModel):
+    """A scorecard: the base and, for each bin, its weight of evidence times a coefficient.
 
-    bins: tuple[Bins, ...]
-    base: float
-    coefficients: NDArray[np.float64]
-    penalty: float
+    At each stage the coefficients are less held down than at the one before. Arguments beside those
+    of every model:
+
+    Args:
+        most_bins: Of a number.
+        least_share: Of the loans, in each of a number's bins.
+        prior_defaults: A bin's default rate is taken as if so many defaults at the average rate
+            were in it as well.
+        evidence: ``IN_SAMPLE`` or ``CROSS_FITTED``.
+    """
+
+    most_bins: int
+    least_share: float
+    prior_defaults: float
+    evidence: str
+    stages: int = len(PENALTIES)
+
+    def learn(self, matrix: NDArray[np.float32], defaulted: NDArray[np.int64]) -> None:
+        """Bin each feature and weigh the bins' evidence."""
+        bins = self._binned(matrix, defaulted)
+        evidence = _evidence(bins, matrix)
+        # What has one value in all loans tells nothing.
+        spread = evidence.std(axis=0)
+        told = spread > 0
+        if self.evidence == CROSS_FITTED:
+            folds = StratifiedKFold(EVIDENCE_FOLDS, shuffle=True, random_state=self.random_state)
+            for counted, others in folds.split(matrix, defaulted):
+                elsewhere = self._binned(matrix[counted], defaulted[counted])
+                evidence[others] = _evidence(elsewhere, matrix[others])
+        rate = float(defaulted.mean())
+        self.base_ = float(np.log(rate / (1 - rate)))
+        self.bins_ = tuple(it for it, tells in zip(bins, told, strict=True) if tells)
+        standardized = evidence[:, told] / spread[told]
+        penalties = PENALTIES[: self.stages]
+        self.path_ = _path(standardized, defaulted, self.base_, penalties) / spread[told]
+
+    def staged_scores(self, matrix: NDArray[np.float32]) -> Iterator[NDArray[np.float64]]:
+        """Yield the scores at each penalty, (n, G) to (n,)."""
+        evidence = _evidence(self.bins_, matrix)
+        for coefficients in self.path_:
+            yield self.base_ + evidence @ coefficients
+
+    def scores(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the sum over the bins, (n, G) to (n,)."""
+        score: NDArray[np.float64] = self.base_ + _evidence(self.bins_, matrix) @ self.path_[-1]
+        return score
 
     @property
-    def parameters(self) -> Parameters:
+    def found(self) -> Parameters:
         """How strongly coefficients were held down, and how many features remain."""
-        return {"penalty": self.penalty, "features": int((self.coefficients > 0).sum())}
+        return {"penalty": PENALTIES[self.stages - 1], "features": len(self._used())}
 
-    def score(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the sum over the bins, (n, G) to (n,)."""
-        return self.base + _evidence(self.bins, matrix) @ self.coefficients
-
-    def to_onnx(self, calibration: Calibration, *, input_count: int) -> bytes:
-        """Return the scorecard as ONNX: a tree for each feature."""
+    def add_log_odds(
+        self, scope: Scope, operator: Operator, container: ModelComponentContainer
+    ) -> str:
+        """Add a tree for each feature."""
         trees = [
             bins.tree(-coefficient * bins.weights_of_evidence) for bins, coefficient in self._used()
         ]
-        return trees_to_onnx(self.base, trees, calibration, input_count=input_count)
+        return add_trees(scope, operator, container, self.base_, trees)
 
-    def points_table(
-        self, product: CreditProduct, loans: LoanSet, calibration: Calibration
-    ) -> tuple[ScorecardBin, ...]:
+    def points_table(self, loans: LoanSet) -> tuple[ScorecardBin, ...]:
         """Return a line for each bin that any of the loans fell in."""
         lines = []
         for bins, coefficient in self._used():
-            feature = product.model_features[bins.position]
+            feature = self.features[bins.position]
             places = bins.places(loans.matrix[:, bins.position])
             for place, label in enumerate(bins.labels(feature)):
                 inside = places == place
@@ -154,82 +194,82 @@ class ScorecardScorer:
                             share=float(inside.mean()),
                             default_rate=float(loans.defaulted[inside].mean()),
                             weight_of_evidence=evidence,
-                            log_odds=-calibration.slope * float(coefficient) * evidence,
+                            log_odds=-self.slope * coefficient * evidence,
                         )
                     )
         return tuple(lines)
 
     def _used(self) -> list[tuple[Bins, float]]:
-        pairs = zip(self.bins, self.coefficients.tolist(), strict=True)
+        pairs = zip(self.bins_, self.path_[-1].tolist(), strict=True)
         return [(bins, coefficient) for bins, coefficient in pairs if coefficient > 0]
 
+    def _binned(
+        self, matrix: NDArray[np.float32], defaulted: NDArray[np.int64]
+    ) -> tuple[Bins, ...]:
+        return tuple(
+            self._bins(feature, position, matrix, defaulted)
+            for position, feature in enumerate(self.features)
+        )
 
-@dataclass(frozen=True, slots=True)
-class Scorecards:
-    """Scorecards of the same bins, the coefficients of one less held down than the one before."""
+    def _bins(
+        self,
+        feature: Feature,
+        position: int,
+        matrix: NDArray[np.float32],
+        defaulted: NDArray[np.int64],
+    ) -> Bins:
+        column, rate = matrix[:, position], float(defaulted.mean())
+        if feature.categories:
+            cuts, count = None, len(feature.categories)
+        else:
+            cuts = self._cuts(column, defaulted, feature.risk)
+            count = len(cuts) + 1
+        empty = Bins(position, cuts, np.zeros(count + 1))
+        places = empty.places(column)
+        loans = np.bincount(places, minlength=count + 1)
+        bads = np.bincount(places, weights=defaulted, minlength=count + 1)
+        rates = (bads + self.prior_defaults) / (loans + self.prior_defaults / rate)
+        evidence = np.log((1 - rates) / rates) - np.log((1 - rate) / rate)
+        return Bins(position, cuts, evidence)
 
-    bins: tuple[Bins, ...]
-    base: float
-    path: NDArray[np.float64]
-
-    def scores(self, matrix: NDArray[np.float32]) -> Iterator[NDArray[np.float64]]:
-        """Yield the scores at each penalty, (n, G) to (n,)."""
-        evidence = _evidence(self.bins, matrix)
-        for coefficients in self.path:
-            yield self.base + evidence @ coefficients
-
-    def at(self, stage: int) -> ScorecardScorer:
-        """Return the scorecard at the penalty of that place."""
-        return ScorecardScorer(self.bins, self.base, self.path[stage], PENALTIES[stage])
-
-
-def learn_scorecard(
-    product: CreditProduct,
-    matrix: NDArray[np.float32],
-    defaulted: NDArray[np.int64],
-    parameters: Parameters,
-    seed: int,
-) -> Scorecards:
-    """Bin each feature and weigh the bins' evidence."""
-    bins = _binned(product, matrix, defaulted, parameters)
-    evidence = _evidence(bins, matrix)
-    # What has one value in all loans tells nothing.
-    spread = evidence.std(axis=0)
-    told = spread > 0
-    if parameters["evidence"] == CROSS_FITTED:
-        folds = StratifiedKFold(EVIDENCE_FOLDS, shuffle=True, random_state=seed)
-        for counted, others in folds.split(matrix, defaulted):
-            elsewhere = _binned(product, matrix[counted], defaulted[counted], parameters)
-            evidence[others] = _evidence(elsewhere, matrix[others])
-    rate = float(defaulted.mean())
-    base = float(np.log(rate / (1 - rate)))
-    path = _path(evidence[:, told] / spread[told], defaulted, base) / spread[told]
-    kept = tuple(it for it, tells in zip(bins, told, strict=True) if tells)
-    return Scorecards(kept, base, path)
-
-
-def _binned(
-    product: CreditProduct,
-    matrix: NDArray[np.float32],
-    defaulted: NDArray[np.int64],
-    parameters: Parameters,
-) -> tuple[Bins, ...]:
-    return tuple(
-        _bins(feature, position, matrix, defaulted, parameters)
-        for position, feature in enumerate(product.model_features)
-    )
+    def _cuts(
+        self,
+        column: NDArray[np.float32],
+        defaulted: NDArray[np.int64],
+        risk: RiskDirection | None,
+    ) -> NDArray[np.float32]:
+        known = ~np.isnan(column)
+        values, bad = column[known], defaulted[known]
+        if not len(values):
+            return np.array([], dtype=np.float32)
+        quantiles = np.arange(1, FINE_BINS) / FINE_BINS
+        cuts = np.unique(np.quantile(values, quantiles, method="inverted_cdf")).astype(np.float32)
+        cuts = cuts[cuts < values.max()]
+        places = np.searchsorted(cuts, values, side="left")
+        loans = np.bincount(places, minlength=len(cuts) + 1).astype(np.float64)
+        bads = np.bincount(places, weights=bad, minlength=len(cuts) + 1)
+        most, least = self.most_bins, self.least_share * len(values)
+        signs = {RiskDirection.INCREASING: (1,), RiskDirection.DECREASING: (-1,), None: (1, -1)}[
+            risk
+        ]
+        found = [_joined(loans, bads, sign, most=most, least=least) for sign in signs]
+        _, ends = max(found, key=lambda pair: pair[0])
+        return cuts[ends]
 
 
 def _path(
-    evidence: NDArray[np.float64], defaulted: NDArray[np.int64], base: float
+    evidence: NDArray[np.float64],
+    defaulted: NDArray[np.int64],
+    base: float,
+    penalties: Sequence[float],
 ) -> NDArray[np.float64]:
     """Return coefficients, each at least 0, for each penalty; (n, F) to (penalties, F)."""
     found = np.zeros(evidence.shape[1])
     if not len(found):
         # Nothing tells anything: the base alone remains.
-        return np.zeros((len(PENALTIES), 0))
+        return np.zeros((len(penalties), 0))
     path = []
-    for penalty in PENALTIES:
+    for penalty in penalties:
 
         def loss(
             coefficients: NDArray[np.float64], penalty: float = penalty
@@ -255,52 +295,6 @@ def _evidence(bins: Sequence[Bins], matrix: NDArray[np.float32]) -> NDArray[np.f
     for place, it in enumerate(bins):
         evidence[:, place] = -it.weights_of_evidence[it.places(matrix[:, it.position])]
     return evidence
-
-
-def _bins(
-    feature: Feature,
-    position: int,
-    matrix: NDArray[np.float32],
-    defaulted: NDArray[np.int64],
-    parameters: Parameters,
-) -> Bins:
-    column, rate = matrix[:, position], float(defaulted.mean())
-    if feature.categories:
-        cuts, count = None, len(feature.categories)
-    else:
-        cuts = _cuts(column, defaulted, feature.risk, parameters)
-        count = len(cuts) + 1
-    empty = Bins(position, cuts, np.zeros(count + 1))
-    places = empty.places(column)
-    loans = np.bincount(places, minlength=count + 1)
-    bads = np.bincount(places, weights=defaulted, minlength=count + 1)
-    prior = float(parameters["prior_defaults"])
-    rates = (bads + prior) / (loans + prior / rate)
-    evidence = np.log((1 - rates) / rates) - np.log((1 - rate) / rate)
-    return Bins(position, cuts, evidence)
-
-
-def _cuts(
-    column: NDArray[np.float32],
-    defaulted: NDArray[np.int64],
-    risk: RiskDirection | None,
-    parameters: Parameters,
-) -> NDArray[np.float32]:
-    known = ~np.isnan(column)
-    values, bad = column[known], defaulted[known]
-    if not len(values):
-        return np.array([], dtype=np.float32)
-    quantiles = np.arange(1, FINE_BINS) / FINE_BINS
-    cuts = np.unique(np.quantile(values, quantiles, method="inverted_cdf")).astype(np.float32)
-    cuts = cuts[cuts < values.max()]
-    places = np.searchsorted(cuts, values, side="left")
-    loans = np.bincount(places, minlength=len(cuts) + 1).astype(np.float64)
-    bads = np.bincount(places, weights=bad, minlength=len(cuts) + 1)
-    most, least = int(parameters["most_bins"]), float(parameters["least_share"]) * len(values)
-    signs = {RiskDirection.INCREASING: (1,), RiskDirection.DECREASING: (-1,), None: (1, -1)}[risk]
-    found = [_joined(loans, bads, sign, most=most, least=least) for sign in signs]
-    _, ends = max(found, key=lambda pair: pair[0])
-    return cuts[ends]
 
 
 def _joined(

@@ -122,104 +122,81 @@ def judge_candidates(
     """
     # Threads of linear algebra wait for each other by spinning, see ``model_build.fit``.
     with threadpool_limits(limits=1):
-        return _judged(
-            product,
-            training_set,
-            split,
-            fitted,
+        evaluations = {it.name: evaluate(split, it, seed=seed) for it in fitted}
+        selection = select(fitted)
+        chosen = selection.candidate
+        inputs = tuple(feature.name for feature in product.model_features)
+        reference = reference_applicant(product, split.fitted)
+        try:
+            model = OnnxClassifier(chosen.onnx, input_count=len(inputs))
+        except ModelUnavailableError:
+            # A gate says so, and the report shows it.
+            model = None
+        golden = () if model is None else golden_vectors(product, split.fitted, model, seed=seed)
+        contender = Contender(
+            product=product,
+            candidate=chosen,
+            selection=selection.evidence,
+            inputs=inputs,
+            reference=reference,
+            golden=golden,
+            split=split,
+            evaluation=evaluations[chosen.name],
             previous=previous,
-            lineage=lineage,
-            started_at=started_at,
+            training_set_sha256=training_set.sha256,
             seed=seed,
         )
-
-
-def _judged(
-    product: CreditProduct,
-    training_set: TrainingSet,
-    split: LoanSplit,
-    fitted: Sequence[FittedCandidate],
-    *,
-    previous: PreviousModel | None,
-    lineage: Mapping[str, str],
-    started_at: datetime,
-    seed: int,
-) -> TrainedModel:
-    evaluations = {it.name: evaluate(split, it, seed=seed) for it in fitted}
-    selection = select(fitted)
-    chosen = selection.candidate
-    inputs = tuple(feature.name for feature in product.model_features)
-    reference = reference_applicant(product, split.fitted)
-    try:
-        model = OnnxClassifier(chosen.onnx, input_count=len(inputs))
-    except ModelUnavailableError:
-        # A gate says so, and the report shows it.
-        model = None
-    golden = () if model is None else golden_vectors(product, split.fitted, model, seed=seed)
-    contender = Contender(
-        product=product,
-        candidate=chosen,
-        selection=selection.evidence,
-        inputs=inputs,
-        reference=reference,
-        golden=golden,
-        split=split,
-        evaluation=evaluations[chosen.name],
-        previous=previous,
-        training_set_sha256=training_set.sha256,
-        seed=seed,
-    )
-    gates = (*data_gates(product, training_set, split, previous), *judge(contender))
-    fingerprint = hashlib.sha256(chosen.onnx).hexdigest()
-    manifest = ModelManifest(
-        product=product.name,
-        version=f"{started_at:%Y%m%dT%H%M%SZ}-{fingerprint[:12]}",
-        created_at=started_at,
-        onnx_sha256=fingerprint,
-        onnx_bytes=len(chosen.onnx),
-        algorithm=chosen.name,
-        pairwise=chosen.pairwise,
-        parameters=dict(chosen.parameters),
-        inputs=inputs,
-        categories=categories_of(product),
-        reference=model_input(reference),
-        golden=golden,
-        evaluation=evaluations[chosen.name],
-        candidates={
-            it.name: CandidateRecord(
-                pairwise=it.pairwise,
-                parameters=dict(it.parameters),
-                cross_validated_log_loss=float(it.fold_losses.mean()),
-                evaluation=evaluations[it.name],
-            )
-            for it in fitted
-        },
-        selection=selection.evidence,
-        gates=gates,
-        baseline=baselines_of(product, split.fitted),
-        baseline_probability=distribution_of(chosen.fitted_probability),
-        training_set={**lineage, **_lineage_of(training_set, split), "seed": seed},
-        libraries={
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "scikit-learn": sklearn.__version__,
-            "scipy": scipy.__version__,
-            "onnx": onnx.__version__,
-            "onnxruntime": onnxruntime.__version__,
-        },
-        code_sha256=code_sha256(),
-    )
-    report = render(
-        ReportInputs(
-            product=product,
-            manifest=manifest,
-            split=split,
-            fitted={it.name: it for it in fitted},
-            model=model,
-            training_set=training_set,
+        gates = (*data_gates(product, training_set, split, previous), *judge(contender))
+        fingerprint = hashlib.sha256(chosen.onnx).hexdigest()
+        manifest = ModelManifest(
+            product=product.name,
+            version=f"{started_at:%Y%m%dT%H%M%SZ}-{fingerprint[:12]}",
+            created_at=started_at,
+            onnx_sha256=fingerprint,
+            onnx_bytes=len(chosen.onnx),
+            algorithm=chosen.name,
+            pairwise=chosen.pairwise,
+            parameters=dict(chosen.parameters),
+            inputs=inputs,
+            categories=categories_of(product),
+            reference=model_input(reference),
+            golden=golden,
+            evaluation=evaluations[chosen.name],
+            candidates={
+                it.name: CandidateRecord(
+                    pairwise=it.pairwise,
+                    parameters=dict(it.parameters),
+                    cross_validated_log_loss=float(it.fold_losses.mean()),
+                    evaluation=evaluations[it.name],
+                )
+                for it in fitted
+            },
+            selection=selection.evidence,
+            gates=gates,
+            baseline=baselines_of(product, split.fitted),
+            baseline_probability=distribution_of(chosen.fitted_probability),
+            training_set={**lineage, **_lineage_of(training_set, split), "seed": seed},
+            libraries={
+                "python": platform.python_version(),
+                "numpy": np.__version__,
+                "scikit-learn": sklearn.__version__,
+                "scipy": scipy.__version__,
+                "onnx": onnx.__version__,
+                "onnxruntime": onnxruntime.__version__,
+            },
+            code_sha256=code_sha256(),
         )
-    )
-    return TrainedModel(manifest, chosen.onnx, report)
+        report = render(
+            ReportInputs(
+                product=product,
+                manifest=manifest,
+                split=split,
+                fitted={it.name: it for it in fitted},
+                model=model,
+                training_set=training_set,
+            )
+        )
+        return TrainedModel(manifest, chosen.onnx, report)
 
 
 def _lineage_of(training_set: TrainingSet, split: LoanSplit) -> dict[str, str | int | None]:

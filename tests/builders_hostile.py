@@ -7,52 +7,50 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model_build.onnx_export import LEAF, Node, trees_to_onnx
+from model_build.learning import CreditModel
+from model_build.onnx_export import add_trees
 from tests.builders_training import QUICK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
+    from skl2onnx.common._container import ModelComponentContainer
+    from skl2onnx.common._topology import Operator, Scope
 
-    from credit_core.domain.product import CreditProduct
     from model_build.candidates import Candidate
-    from model_build.fitted import ScorecardBin
-    from model_build.learning import Calibration, Learned, Parameters
-    from model_build.loans import LoanSet
+    from model_build.learning import Parameters
 
 
-@dataclass(frozen=True)
-class ConstantModel:
+@dataclass(kw_only=True, eq=False, repr=False)
+class ConstantModel(CreditModel):
     """Answers everybody alike, whatever it was shown."""
 
+    stages: int = 1
+
+    def learn(self, matrix: NDArray[np.float32], defaulted: NDArray[np.int64]) -> None:
+        del matrix, defaulted
+        self.base_ = -2.0
+
+    def staged_scores(self, matrix: NDArray[np.float32]) -> Iterator[NDArray[np.float64]]:
+        yield self.scores(matrix)
+
+    def scores(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        return np.full(len(matrix), self.base_)
+
     @property
-    def parameters(self) -> Parameters:
+    def found(self) -> Parameters:
         return {}
 
-    def scores(self, matrix: NDArray[np.float32]) -> Iterator[NDArray[np.float64]]:
-        yield self.score(matrix)
-
-    def at(self, stage: int) -> ConstantModel:
-        del stage
-        return self
-
-    def score(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
-        return np.full(len(matrix), -2.0)
-
-    def to_onnx(self, calibration: Calibration, *, input_count: int) -> bytes:
-        return trees_to_onnx(-2.0, [[Node(LEAF)]], calibration, input_count=input_count)
-
-    def points_table(
-        self, product: CreditProduct, loans: LoanSet, calibration: Calibration
-    ) -> tuple[ScorecardBin, ...]:
-        del product, loans, calibration
-        return ()
+    def add_log_odds(
+        self, scope: Scope, operator: Operator, container: ModelComponentContainer
+    ) -> str:
+        return add_trees(scope, operator, container, self.base_, [])
 
 
 def constant() -> Candidate:
     """Return a candidate that learns nothing."""
-    return replace(QUICK, name="constant", learn=lambda *_: ConstantModel())
+    return replace(QUICK, name="constant", searched=({},), estimator=ConstantModel)
 
 
 def learning_from(
@@ -61,13 +59,12 @@ def learning_from(
 ) -> Candidate:
     """Return a candidate that learns from outcomes of its own making."""
 
-    def learn(
-        product: CreditProduct,
-        matrix: NDArray[np.float32],
-        defaulted: NDArray[np.int64],
-        parameters: Parameters,
-        seed: int,
-    ) -> Learned:
-        return candidate.learn(product, matrix, change(matrix, defaulted), parameters, seed)
+    def estimator(**settings: object) -> CreditModel:
+        model = candidate.estimator(**settings)
+        learn = model.learn
+        model.learn = lambda matrix, defaulted: learn(  # type: ignore[method-assign]
+            matrix, change(matrix, defaulted)
+        )
+        return model
 
-    return replace(candidate, learn=learn)
+    return replace(candidate, estimator=estimator)

@@ -36,7 +36,7 @@ QUICK = Candidate(
     "scorecard",
     pairwise=True,
     searched=scorecard.SEARCHED[:1],
-    learn=scorecard.learn_scorecard,
+    estimator=scorecard.Scorecard,
 )
 """The simplest candidate, without a search."""
 

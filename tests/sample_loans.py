@@ -21,6 +21,7 @@ from credit_core.domain.product import DType
 from model_build.baselines import reference_applicant
 from model_build.candidates import CANDIDATES
 from model_build.learning import Calibration
+from model_build.onnx_export import to_onnx
 from model_build.split import split_loans
 from model_build.train import SEED
 from model_build.training_set import read_training_set
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from credit_core.domain.product import Feature, Value
     from credit_core.ports import StoredFeatures
-    from model_build.learning import Scorer
+    from model_build.learning import CreditModel
     from model_build.loans import LoanSet, LoanSplit
 
 LAST_DAY = date(2026, 11, 19)
@@ -39,7 +40,7 @@ LAST_DAY = date(2026, 11, 19)
 CALIBRATION = Calibration(slope=1.1, intercept=0.02)
 """About what is found for them."""
 
-STAGES = {"scorecard": 3, "additive": 119, "pairwise": 119, "unrestricted": 119}
+STAGES = {"scorecard": 4, "additive": 120, "pairwise": 120, "unrestricted": 120}
 
 
 @dataclass(frozen=True)
@@ -82,22 +83,26 @@ def sample() -> Sample:
 
 
 @cache
-def scorer_of(name: str) -> Scorer:
+def fitted_model(name: str) -> CreditModel:
     """Return the candidate of that name, learned without a search from the earlier loans."""
     loans = _split().fitted
     (candidate,) = (candidate for candidate in CANDIDATES if candidate.name == name)
     with threadpool_limits(limits=1):
-        learned = candidate.learn(
-            PRODUCT, loans.matrix, loans.defaulted, candidate.searched[0], SEED
-        )
-    return learned.at(STAGES[name])
+        return candidate.model(
+            PRODUCT,
+            SEED,
+            candidate.searched[0],
+            stages=STAGES[name],
+            slope=CALIBRATION.slope,
+            intercept=CALIBRATION.intercept,
+        ).fit(loans.matrix, loans.defaulted)
 
 
 @cache
 def model_of(name: str) -> OnnxModel:
     """Return the same as it would be served."""
     count = len(PRODUCT.model_features)
-    body = scorer_of(name).to_onnx(CALIBRATION, input_count=count)
+    body = to_onnx(fitted_model(name))
     reference = reference_applicant(PRODUCT, _split().fitted)
     manifest = a_manifest(
         reference=tuple(None if np.isnan(number) else float(number) for number in reference)

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
 A_DAY_SECONDS = 86_400
 
+WHAT_NOW = {
+    "Rollout": "If it was stopped, or could not take its model back, that model goes on and nobody "
+    "watches it: `credit models withdraw`, or rollback where it is the champion by now.",
+}
+"""After a run of a workflow that is not simply started again."""
+
 
 class ScoringAlarms(Construct):
     """Is a decision late, refused, or broken?
@@ -170,7 +176,7 @@ class WorkflowAlarms(Construct):
                 pager.page(
                     f"{name}{metric}",
                     description=f"A {name.lower()} run ended without success; the execution's "
-                    "cause says why. It can be started again as it is.",
+                    f"cause says why. {WHAT_NOW.get(name, 'It can be started again as it is.')}",
                     namespace="AWS/States",
                     metric=metric,
                     dimensions={"StateMachineArn": workflow.arn},

@@ -42,6 +42,11 @@ class Pager(Construct):
 
         With ``silence_breaches`` a period without any figure counts as one above the value.
         """
+        period = (patience or self._stage.patience).period_seconds
+        wanted, periods = (patience.breaching, patience.periods) if patience else (1, 1)
+        if name in self._stage.rollout.alarms:
+            # A rollout looks now and then: what rang since its last look rings at the next one.
+            periods = max(periods, wanted + self._stage.rollout.poll_seconds // period)
         # CloudWatch refuses a word on low samples for any statistic that is no percentile.
         low_samples = patience if statistic.startswith("p") else None
         alarm = cloudwatch.Alarm(
@@ -54,12 +59,12 @@ class Pager(Construct):
                 metric_name=metric,
                 dimensions_map=dict(dimensions),
                 statistic=statistic,
-                period=Duration.seconds((patience or self._stage.patience).period_seconds),
+                period=Duration.seconds(period),
             ),
             threshold=above,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-            evaluation_periods=patience.periods if patience else 1,
-            datapoints_to_alarm=patience.breaching if patience else 1,
+            evaluation_periods=periods,
+            datapoints_to_alarm=wanted,
             # No traffic is no slow traffic; but what is always measured should not fall silent.
             treat_missing_data=(
                 cloudwatch.TreatMissingData.BREACHING

@@ -9,6 +9,7 @@ from constructs import Construct
 from cdk_app.components.api_routes import RECORDS
 from cdk_app.components.live_alias import LiveAlias
 from cdk_app.components.service_function import ServiceFunction
+from credit_core.domain.places import rollout_partition
 from credit_core.settings import RecordsSettings
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class Records(Construct):
             *("dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"),
             on=[decisions.table_arn],
         )
-        may.allow_items("dynamodb:GetItem", table=registry, partition=product.name)
+        for partition in (product.name, rollout_partition(product.name)):
+            may.allow_items("dynamodb:GetItem", table=registry, partition=partition)
         may.allow_objects("s3:GetObject", bucket=models, prefix=f"{product.name}/")
         may.allow("kms:Verify", on=[storage.signing_key.key_arn])
         may.allow_key(storage.key, through=("dynamodb", "s3"))

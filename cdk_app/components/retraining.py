@@ -17,6 +17,7 @@ from credit_core.domain.places import (
     ARRIVED,
     TRAINING_RUNS,
     retraining_partition,
+    rollout_partition,
 )
 from credit_core.domain.point_in_time import training_set_sql
 from credit_core.settings import TrainerSettings
@@ -109,6 +110,8 @@ class Retraining(Construct):
             "s3:GetObject", "s3:PutObject", bucket=buckets.results, prefix=TRAINING_RUNS
         )
         may.allow_objects("s3:GetObject", "s3:PutObject", bucket=buckets.models, prefix=models)
+        rollout = rollout_partition(self._product.name)
+        may.allow_items("dynamodb:GetItem", table=registry, partition=rollout)
         for partition in (self._product.name, self._lock):
             may.allow_items(
                 "dynamodb:GetItem", "dynamodb:PutItem", table=registry, partition=partition

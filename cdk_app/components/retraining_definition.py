@@ -32,7 +32,12 @@ RETRY_STORE = {
     "JitterStrategy": "FULL",
 }
 RETRY_START = {
-    "ErrorEquals": ["StepFunctions.ExecutionLimitExceeded", "StepFunctions.SdkClientException"],
+    "ErrorEquals": [
+        # AWS writes of the first; its clients call it the second.
+        "StepFunctions.ExecutionLimitExceeded",
+        "StepFunctions.ExecutionLimitExceededException",
+        "StepFunctions.SdkClientException",
+    ],
     "IntervalSeconds": 2,
     "BackoffRate": 2,
     "MaxDelaySeconds": 60,

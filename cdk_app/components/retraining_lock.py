@@ -22,8 +22,11 @@ ME = {"S": "{% $states.context.Execution.Id %}"}
 LOST = ["DynamoDB.ConditionalCheckFailedException"]
 STEP_SECONDS = 30
 
+# What the integration knows no name of its own for, throttling included, is the first of these.
+# Source: AWS Step Functions Developer Guide, sample project "Invoke Synchronous Express Workflows".
 RETRY_DYNAMODB = {
     "ErrorEquals": [
+        "DynamoDB.AmazonDynamoDBException",
         "DynamoDB.InternalServerErrorException",
         "DynamoDB.ProvisionedThroughputExceededException",
         "DynamoDB.RequestLimitExceededException",
@@ -71,7 +74,13 @@ def lock_states(*, table: str, partition: str, then: str) -> dict[str, Any]:
         },
         "Locked": {
             "Type": "Choice",
-            "Choices": [{"Condition": "{% $states.input.holder = '' %}", "Next": "Lock"}],
+            # Its own, where a try to take it over was not answered.
+            "Choices": [
+                {
+                    "Condition": "{% $states.input.holder in ['', $states.context.Execution.Id] %}",
+                    "Next": "Lock",
+                }
+            ],
             "Default": "AskHolder",
         },
         "AskHolder": {

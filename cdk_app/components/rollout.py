@@ -11,6 +11,7 @@ from cdk_app.components.pager import kebab
 from cdk_app.components.rollout_definition import rollout_definition
 from cdk_app.components.service_function import ServiceFunction
 from cdk_app.components.workflow import Workflow
+from credit_core.domain.places import rollout_partition
 from credit_core.settings import PromoterSettings
 
 if TYPE_CHECKING:
@@ -84,13 +85,17 @@ class ModelRollout(Construct):
         may = promoter.role
         may.allow_objects("s3:GetObject", bucket=models, prefix=f"{self._product.name}/")
         may.allow_items(
+            *("dynamodb:GetItem", "dynamodb:UpdateItem"),
+            table=registry,
+            partition=self._product.name,
+        )
+        may.allow_items(
             "dynamodb:ConditionCheckItem",
             "dynamodb:GetItem",
             "dynamodb:PutItem",
             "dynamodb:Query",
-            "dynamodb:UpdateItem",
             table=registry,
-            partition=self._product.name,
+            partition=rollout_partition(self._product.name),
         )
         may.allow("kms:Verify", on=[self._storage.signing_key.key_arn])
         may.allow_key(self._storage.key, through=("dynamodb", "s3"))

@@ -26,10 +26,26 @@ RETRY_ALARMS = {
     "JitterStrategy": "FULL",
 }
 RETRY_REGISTRY = {**RETRY_LAMBDA, "ErrorEquals": ["StoreUnavailableError"]}
+# The move may be made all the same: whoever asks again is told so. Taken for a failure, a promotion
+# that was made would be "withdrawn", which no champion is.
+RETRY_UNANSWERED = {
+    **RETRY_LAMBDA,
+    "ErrorEquals": ["Lambda.Unknown", "Sandbox.Timedout", "States.Timeout"],
+    "MaxAttempts": 2,
+}
+# Of a model that has to go; somebody else's move at the same moment is no reason to leave it.
+RETRY_WAY_BACK = {**RETRY_ALARMS, "ErrorEquals": ["States.ALL"]}
 LOOK_SECONDS = 60
 
 RINGING = "[$states.result.MetricAlarms.AlarmName]"
 """On AWS no alarm is an empty list, on the local cloud an empty text: this is a list of both."""
+
+# A function's cause is JSON around its sentence; a person's word is the sentence itself. It is read
+# where the model has gone: words that cannot be read must not keep it.
+REASON = (
+    "($type($reason) = 'string' ?"
+    " ($substring($reason, 0, 1) = '{' ? $parse($reason).errorMessage : $reason) : '')"
+)
 
 SECONDS_PASSED = "($millis() - $since) / 1000"
 
@@ -161,6 +177,8 @@ class _States:
         return {
             "AskApproval": {
                 **ask,
+                # Its timeout is a person's silence.
+                "Retry": [retry for retry in ask["Retry"] if retry is not RETRY_UNANSWERED],
                 "Resource": f"{LAMBDA_INVOKE}.waitForTaskToken",
                 "TimeoutSeconds": 3_600 * hours,
                 "Catch": [
@@ -223,7 +241,7 @@ class _States:
                 "Default": "Withdraw",
             },
             "Withdraw": {
-                **self._move("withdraw"),
+                **self._way_back("withdraw"),
                 "Output": "{% $states.result.Payload %}",
                 "Next": "Withdrawn",
             },
@@ -231,10 +249,10 @@ class _States:
                 "Type": "Fail",
                 "Error": "Withdrawn",
                 "Cause": "{% 'model ' & $version & ' was withdrawn, ' & $states.input.champion"
-                " & ' answers: ' & $reason %}",
+                f" & ' answers: ' & {REASON} %}}",
             },
             "RollBack": {
-                **self._move("rollback"),
+                **self._way_back("rollback"),
                 "Output": "{% $states.result.Payload %}",
                 "Next": "RolledBack",
             },
@@ -242,12 +260,12 @@ class _States:
                 "Type": "Fail",
                 "Error": "RolledBack",
                 "Cause": "{% 'model ' & $version & ' was rolled back, ' & $states.input.champion"
-                " & ' answers again: ' & $reason %}",
+                f" & ' answers again: ' & {REASON} %}}",
             },
             "NotPromoted": {
                 "Type": "Fail",
                 "Error": "NotPromoted",
-                "Cause": "{% 'model ' & $version & ' was not promoted: ' & $reason %}",
+                "Cause": f"{{% 'model ' & $version & ' was not promoted: ' & {REASON} %}}",
             },
         }
 
@@ -285,9 +303,13 @@ class _States:
                 },
             },
             "TimeoutSeconds": self._seconds,
-            "Retry": [RETRY_THROTTLED, RETRY_LAMBDA, RETRY_REGISTRY],
+            "Retry": [RETRY_THROTTLED, RETRY_LAMBDA, RETRY_REGISTRY, RETRY_UNANSWERED],
             "Output": "{% $states.result.Payload %}",
         }
+
+    def _way_back(self, action: str) -> dict[str, Any]:
+        move = self._move(action)
+        return {**move, "Retry": [*move["Retry"], RETRY_WAY_BACK]}
 
     def _look(self) -> dict[str, Any]:
         return {
@@ -301,17 +323,14 @@ class _States:
 
     def _undone_if_it_fails(self) -> dict[str, Any]:
         """Nobody would watch the model any more."""
-        # A function's cause is JSON around its sentence; a person's word is the sentence itself.
-        sentence = (
-            "$error := $states.errorOutput;"
-            " $words := $exists($error.Cause) ? $error.Cause : $error.Error;"
-            " $substring($words, 0, 1) = '{' ? $parse($words).errorMessage : $words"
-        )
         return {
             "Catch": [
                 {
                     "ErrorEquals": ["States.ALL"],
-                    "Assign": {"reason": f"{{% ({sentence}) %}}"},
+                    "Assign": {
+                        "reason": "{% $exists($states.errorOutput.Cause)"
+                        " ? $states.errorOutput.Cause : $states.errorOutput.Error %}"
+                    },
                     "Next": "Undo",
                 }
             ]

@@ -13,6 +13,7 @@ from credit_core.adapters.model_artifacts import ModelArtifacts
 from credit_core.adapters.model_registry import S3DynamoModelRegistry, objects_in
 from credit_core.adapters.signing import KmsSigner
 from credit_core.adapters.waiting_rollouts import WaitingRollouts
+from credit_core.domain.model_manifest import who_answers
 from credit_core.domain.product import load_product
 from credit_core.errors import Fault, InvalidRequestError
 from credit_core.settings import PromoterSettings
@@ -63,7 +64,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
             faults.append(Fault("action", f"must be one of {', '.join(ACTIONS)}"))
         raise InvalidRequestError(faults)
     rollout = Rollout(product.name, registry, moved_by=event["moved_by"], as_of=datetime.now(UTC))
-    result = document(ACTIONS[event["action"]](rollout, event))
+    result = who_answers(ACTIONS[event["action"]](rollout, event))
     asked = {name: event.get(name) for name in ("action", "version", "share", "moved_by")}
     logger.info("rollout", asked=json.dumps(asked), **result)
     return result
@@ -89,19 +90,3 @@ ACTIONS: Mapping[str, Callable[[Rollout, dict[str, Any]], RolloutPointer | None]
     "approve": decided,
     "reject": decided,
 }
-
-
-def document(pointer: RolloutPointer | None) -> dict[str, Any]:
-    """Return who answers, as the function says it."""
-    if pointer is None:
-        names = ("champion", "challenger", "mode", "share", "previous_champion")
-        return {**dict.fromkeys(names), "revision": 0}
-    challenger, previous = pointer.challenger, pointer.previous_champion
-    return {
-        "champion": pointer.champion.version,
-        "challenger": challenger.model.version if challenger else None,
-        "mode": challenger.mode.value if challenger else None,
-        "share": challenger.share if challenger else None,
-        "previous_champion": previous.version if previous else None,
-        "revision": pointer.revision,
-    }

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger
 
 from credit_core.adapters.clients import client, pipeline_config
+from credit_core.adapters.model_artifacts import verified_manifest, verified_onnx
 from credit_core.adapters.model_registry import S3DynamoModelRegistry, objects_in
 from credit_core.adapters.query_results import read_query_result
-from credit_core.adapters.registered_model import read_registered
 from credit_core.adapters.retraining_lock import DynamoRetrainingLock
 from credit_core.adapters.signing import KmsSigner
 from credit_core.adapters.training_run_record import S3TrainingRunRecord
@@ -30,13 +30,14 @@ product = load_product(settings.product)
 s3 = client("s3", pipeline_config())
 dynamodb = client("dynamodb", pipeline_config())
 lock = DynamoRetrainingLock(dynamodb, settings.registry_table, product=product.name)
+signer = KmsSigner(client("kms", pipeline_config()), settings.signing_key)
 registry = S3DynamoModelRegistry(
     product.name,
     s3=s3,
     bucket=settings.models_bucket,
     dynamodb=dynamodb,
     table=settings.registry_table,
-    signer=KmsSigner(client("kms", pipeline_config()), settings.signing_key),
+    signer=signer,
 )
 
 
@@ -88,4 +89,11 @@ def previous_model(version: str | None) -> PreviousModel | None:
             return None
         version = pointer.champion.version
     read = objects_in(s3, settings.models_bucket)
-    return PreviousModel(*read_registered(product.name, version, versions=registry, read=read))
+    manifest = verified_manifest(
+        read,
+        product.name,
+        version=version,
+        manifest_sha256=registry.find(version).reference.manifest_sha256,
+        is_signed=signer.is_signed,
+    )
+    return PreviousModel(manifest, verified_onnx(read, manifest))

@@ -211,11 +211,17 @@ def fairness(facts: Facts) -> Section:
     cutoff = words.percent(facts.policy.approve_up_to)
     parts = [
         paragraph(
-            f"Who would be approved at the live cut-off (up to {cutoff}), by group. The adverse "
-            "impact ratio is a group's approval rate over that of the reference. By the "
-            "four-fifths rule (29 CFR 1607.4) less than 0.80 calls for an explanation. No model "
-            "sees these columns."
-        )
+            f"Which of the tested loans would be approved at the live cut-off (up to {cutoff}), by "
+            "group. The adverse impact ratio is a group's approval rate over that of the "
+            "reference. By the four-fifths rule (29 CFR 1607.4) less than 0.80 calls for an "
+            "explanation. No model sees these columns."
+        ),
+        paragraph(
+            "All of these were granted once. Whoever was turned down is in no rate, so the rates "
+            "are not those of all applicants: a group of which only the best were granted looks "
+            "better here than it fares. Rules of the policy are left aside.",
+            kind="note",
+        ),
     ]
     parts += [_group(facts, impact, declared[impact.name]) for impact in facts.impacts]
     missing = [name for name in declared if name not in {impact.name for impact in facts.impacts}]
@@ -311,7 +317,7 @@ def _worst(impact: AdverseImpact, limit: float) -> str:
         return ""
     against = (
         "is surely below it"
-        if worst.ratio.high < limit
+        if worst.highest is not None and worst.highest < limit
         else "may be below it"
         if worst.ratio.low < limit
         else "is above it"

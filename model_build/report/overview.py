@@ -154,13 +154,16 @@ def _in_short(facts: Facts) -> list[str]:
         f"It expected {words.percent(overall.expected)} to default; "
         f"{words.percent(overall.observed)} did (95{words.SPACE}% interval "
         f"{words.percent_interval(overall.low, overall.high)}), so its level is "
-        f"{'within what chance allows' if within else 'off by more than chance allows'}."
+        f"{'within what chance allows' if within else 'off by more than chance allows'}"
+        f"{'' if facts.split.out_of_time else ', as cross-validation makes it'}."
     )
     saved = overall.observed - approved.default_rate
     decided = (
-        f"At the live cut-off it approves {words.percent(approved.share, 0)}, of which "
-        f"{words.percent(approved.default_rate)} default: {words.decimal(abs(saved) * 100, 1)} "
-        f"percentage points {'less' if saved >= 0 else 'more'} than of all."
+        f"At the live cut-off it approves {words.percent(approved.share, 0)} of these loans, of "
+        f"which {words.percent(approved.default_rate)} default: "
+        f"{words.decimal(abs(saved) * 100, 1)} percentage points "
+        f"{'less' if saved >= 0 else 'more'} than of all. Of applicants, who are not all granted a "
+        "loan, it approves another share."
         if approved.share
         else "At the live cut-off it approves none of these loans."
     )

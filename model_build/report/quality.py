@@ -87,6 +87,7 @@ def candidates(facts: Facts) -> Section:
         paragraph(f"Chosen: {manifest.algorithm}. {_sentence(manifest.selection)}"),
         side_by_side(*forests),
         table.html(),
+        _what_the_folds_tell(facts),
         _against_champion(facts),
         _limit_of_pairs(facts),
         _settings(facts),
@@ -132,6 +133,22 @@ def _sentence(text: str) -> str:
     return told if told.endswith(".") else f"{told}."
 
 
+def _what_the_folds_tell(facts: Facts) -> Markup:
+    """Return which of the figures are a little too good, or tell something else than their name."""
+    if facts.split.out_of_time:
+        said = (
+            "The log loss in the folds chose settings and candidate, so it is a little too good. "
+            "The other figures are of later loans, which chose nothing."
+        )
+    else:
+        said = (
+            "The same folds choose among the candidates and measure them, so the figures of the "
+            "chosen one are a little too good. The PSI compares the answers to loans that were "
+            "learned from with those to loans held out; it tells nothing of a movement in time."
+        )
+    return paragraph(said, kind="note")
+
+
 def _against_champion(facts: Facts) -> Markup:
     for gate in facts.manifest.gates:
         if gate.name == "beats_champion":
@@ -146,12 +163,17 @@ def _limit_of_pairs(facts: Facts) -> Markup:
         return Markup("")
     theirs = ceiling.tested_probability
     apart = differences(
-        facts.defaulted, facts.probability, theirs, seed=SEED, resamples=COMPARED_RESAMPLES
+        facts.defaulted,
+        facts.probability,
+        theirs,
+        seed=SEED,
+        resamples=COMPARED_RESAMPLES,
+        applicants=facts.split.tested.applicants,
     )
     chance = delong_p_value(facts.defaulted, facts.probability, theirs)
     auc = apart["auc"]
     if chance > SURE:
-        verdict = "The difference is no more than chance."
+        verdict = "Chance alone may explain the difference."
     elif auc.value < 0:
         verdict = "The difference is more than chance: this is what the limit costs."
     else:
@@ -303,6 +325,11 @@ def calibration(facts: Facts) -> Section:
             f"(1 is right; below 1 the answers are too extreme), and the level is off by "
             f"{words.signed(fitted.intercept, 2)} ± "
             f"{words.decimal(1.96 * fitted.intercept_error, 2)} log-odds (0 is right)."
+        )
+    if not facts.split.out_of_time:
+        said += (
+            " The level was taken from loans of the same days, so cross-validation cannot find it "
+            "wrong; later loans can."
         )
     rows = [
         [

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 UNKNOWN = "\N{EN DASH}"
 SPACE = "\N{NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
+LARGE = 1_000
+"""From here on fractions say nothing."""
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
 
@@ -59,8 +61,8 @@ def percent(share: float, digits: int = 1) -> str:
 def compact(value: float) -> str:
     """Return a value of an input as shortly as it can be told.
 
-    >>> compact(45_000.0), compact(0.125), compact(3_200_000.0), compact(7.0)
-    ('45k', '0.125', '3.2M', '7')
+    >>> compact(45_000.0), compact(0.125), compact(3_200_000.0), compact(7.0), compact(2_319.4)
+    ('45k', '0.125', '3.2M', '7', '2,319')
     """
     if not math.isfinite(value):
         return UNKNOWN
@@ -69,7 +71,7 @@ def compact(value: float) -> str:
         if size >= least:
             divisor = 1e3 if letter == "k" else least
             return f"{value / divisor:.3g}{letter}".replace("-", MINUS)
-    text = f"{value:,.0f}" if value == round(value) else f"{value:.3g}"
+    text = f"{value:,.0f}" if value == round(value) or size >= LARGE else f"{value:.3g}"
     return text.replace("-", MINUS)
 
 
@@ -143,7 +145,7 @@ def readable(label: str) -> str:
 
 
 def _readable_number(number: float) -> str:
-    if number == round(number) or abs(number) >= 1_000:  # noqa: PLR2004 (fractions say nothing)
+    if number == round(number) or abs(number) >= LARGE:
         return f"{number:,.0f}"
     return f"{number:.4g}"
 

@@ -2,54 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from copy import copy
 from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx
 import pytest
-from scipy.special import expit
 
-from credit_core.adapters.onnx_model import OnnxClassifier
+from credit_core.adapters.onnx_model import OUTPUT_NAME, OnnxClassifier
 from credit_core.domain.feature_matrix import UNKNOWN_CATEGORY
 from credit_core.errors import ModelOutputError, ModelUnavailableError
 from model_build import boosting
 from model_build.candidates import CANDIDATES, CHALLENGERS
-from model_build.learning import Calibration, Scorer
-from model_build.onnx_export import round_down_to_float32
+from model_build.onnx_export import OPSETS, round_down_to_float32, to_onnx
 from tests.builders import PRODUCT
 from tests.builders_training import some_loans
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from model_build.learning import CreditModel
+
 FEATURES = PRODUCT.model_features
 CATEGORIES = [place for place, feature in enumerate(FEATURES) if feature.categories]
 NUMBERS = [place for place, feature in enumerate(FEATURES) if not feature.categories]
 LOANS = some_loans()
-CALIBRATION = Calibration(slope=1.2, intercept=-0.1)
+CALIBRATION = {"slope": 1.2, "intercept": -0.1}
 ALL = {candidate.name: candidate for candidate in (*CANDIDATES, *CHALLENGERS.values())}
 
 
-@cache
-def learned(name: str) -> Scorer:
-    """Return the last stage of a candidate that learned some loans without a search."""
+def unfitted(name: str, **settings: float) -> CreditModel:
     for package in ALL[name].packages:
         pytest.importorskip(package)
-    found = ALL[name].learn(PRODUCT, LOANS.matrix, LOANS.defaulted, ALL[name].searched[0], 0)
-    return found.at(sum(1 for _ in found.scores(LOANS.matrix[:1])) - 1)
+    return ALL[name].model(PRODUCT, 0, ALL[name].searched[0], **CALIBRATION, **settings)
 
 
-def served(scorer: Scorer) -> OnnxClassifier:
-    body = scorer.to_onnx(CALIBRATION, input_count=len(FEATURES))
-    return OnnxClassifier(body, input_count=len(FEATURES))
+@cache
+def learned(name: str) -> CreditModel:
+    """Return a candidate that learned some loans, all stages, without a search."""
+    return unfitted(name).fit(LOANS.matrix, LOANS.defaulted)
 
 
-def probability(scorer: Scorer, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = expit(
-        CALIBRATION.slope * scorer.score(rows) + CALIBRATION.intercept
-    )
-    return found
+def served(model: CreditModel) -> OnnxClassifier:
+    return OnnxClassifier(to_onnx(model), input_count=len(FEATURES))
 
 
 def hostile_rows() -> NDArray[np.float32]:
@@ -71,44 +67,40 @@ def hostile_rows() -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("name", ALL)
 def test_onnx_equals_what_was_learned_on_hostile_input(name: str) -> None:
-    scorer, rows = learned(name), hostile_rows()
+    model, rows = learned(name), hostile_rows()
 
-    answered = served(scorer).probabilities(rows)
+    answered = served(model).probabilities(rows)
 
     assert answered.dtype == np.float32
-    assert np.abs(answered[:, 1] - probability(scorer, rows)).max() < 1e-6
+    assert np.abs(answered - model.predict_proba(rows)).max() < 1e-6
     assert np.abs(answered.sum(axis=1) - 1).max() < 1e-6
     assert np.ptp(answered[:, 1]) > 0.05
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_stage_scores_as_it_did_on_the_way(name: str) -> None:
-    for package in ALL[name].packages:
-        pytest.importorskip(package)
     loans = LOANS.where(np.arange(600))
-    found = ALL[name].learn(PRODUCT, loans.matrix, loans.defaulted, ALL[name].searched[0], 0)
-    stages = list(found.scores(loans.matrix))
+    scores = list(unfitted(name).fit(loans.matrix, loans.defaulted).staged_scores(loans.matrix))
 
-    for stage in {0, len(stages) // 2, len(stages) - 1}:
-        assert found.at(stage).score(loans.matrix) == pytest.approx(stages[stage], abs=1e-4)
+    for stages in {1, len(scores) // 2 + 1, len(scores)}:
+        model = unfitted(name, stages=stages).fit(loans.matrix, loans.defaulted)
+        assert model.scores(loans.matrix) == pytest.approx(scores[stages - 1], abs=1e-4)
 
 
 @pytest.mark.parametrize("name", ["additive", "pairwise", "unrestricted", "xgboost"])
 def test_values_at_the_very_threshold_go_the_same_way(name: str) -> None:
     """Thresholds between neighbouring float32 numbers: rounded up, they would move one over."""
-    for package in ALL[name].packages:
-        pytest.importorskip(package)
     random = np.random.default_rng(0)
     matrix = LOANS.matrix.copy()
     low = np.float32(0.1)
     high = np.nextafter(low, np.float32(1))
     matrix[:, -1] = np.where(random.random(len(LOANS)) < 0.5, low, high)
     labels = (matrix[:, -1] == high).astype(np.int64)
-    scorer = ALL[name].learn(PRODUCT, matrix, labels, ALL[name].searched[0], 0).at(50)
+    model = unfitted(name, stages=51).fit(matrix, labels)
 
-    answered = served(scorer).probabilities(matrix)[:, 1]
+    answered = served(model).probabilities(matrix)
 
-    assert np.abs(answered - probability(scorer, matrix)).max() < 1e-6
+    assert np.abs(answered - model.predict_proba(matrix)).max() < 1e-6
     assert np.ptp(answered) > 0.1
 
 
@@ -122,12 +114,11 @@ def test_a_scorecard_s_cuts_are_float32_numbers_from_the_loans() -> None:
     labels = (random.random(len(LOANS)) < np.where(matrix[:, place] == high, 0.6, 0.1)).astype(
         np.int64
     )
-    free = replace(ALL["scorecard"])
-    scorer = free.learn(PRODUCT, matrix, labels, free.searched[0], 0).at(3)
+    model = unfitted("scorecard", stages=4).fit(matrix, labels)
 
-    answered = served(scorer).probabilities(matrix)[:, 1]
+    answered = served(model).probabilities(matrix)
 
-    assert np.abs(answered - probability(scorer, matrix)).max() < 1e-6
+    assert np.abs(answered - model.predict_proba(matrix)).max() < 1e-6
 
 
 def test_a_model_exported_without_rounding_thresholds_answers_otherwise(
@@ -143,10 +134,10 @@ def test_a_model_exported_without_rounding_thresholds_answers_otherwise(
     for _ in range(2):
         matrix[:, -1] = np.where(random.random(len(LOANS)) < 0.5, low, high)
         labels = (matrix[:, -1] == high).astype(np.int64)
-        scorer = boosting.learn_pairwise(PRODUCT, matrix, labels, boosting.SEARCHED[0], 0).at(50)
+        model = unfitted("pairwise", stages=51).fit(matrix, labels)
         monkeypatch.setattr(boosting, "round_down_to_float32", lambda values: values)
-        answered = served(scorer).probabilities(matrix)[:, 1]
-        ties[float(low)] = np.abs(answered - probability(scorer, matrix)).max()
+        answered = served(model).probabilities(matrix)
+        ties[float(low)] = np.abs(answered - model.predict_proba(matrix)).max()
         low, high = high, np.nextafter(high, np.float32(1))
 
     assert max(ties.values()) > 0.1
@@ -161,17 +152,31 @@ def test_a_threshold_rounds_to_the_nearest_float32_below(value: float) -> None:
     assert float(np.nextafter(np.float32(rounded), np.float32(np.inf))) > value
 
 
-@pytest.mark.parametrize("name", ["scorecard", "pairwise"])
+@pytest.mark.parametrize("name", ["scorecard", "pairwise", "neural_network"])
 @pytest.mark.parametrize("intercept", [-9.0, 0.0, 9.0])
 def test_log_odds_are_those_of_the_score_however_small_the_probability(
     name: str, intercept: float
 ) -> None:
-    scorer = learned(name)
-    body = scorer.to_onnx(Calibration(1.0, intercept), input_count=len(FEATURES))
+    model = copy(learned(name)).set_params(slope=1.0, intercept=intercept)
 
-    log_odds = OnnxClassifier(body, input_count=len(FEATURES)).log_odds(LOANS.matrix)
+    log_odds = served(model).log_odds(LOANS.matrix)
 
-    assert np.abs(log_odds - (scorer.score(LOANS.matrix) + intercept)).max() < 1e-4
+    assert np.abs(log_odds - model.decision_function(LOANS.matrix)).max() < 1e-4
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_what_is_served_is_written_by_skl2onnx_with_fixed_operators(name: str) -> None:
+    """And nothing but the answer is computed: neither labels nor encodings of categories."""
+    model = onnx.load_model_from_string(to_onnx(learned(name)))
+
+    assert (model.producer_name, model.graph.name) == ("skl2onnx", "credit_model")
+    assert [(it.domain, it.version) for it in model.opset_import] == list(OPSETS.items())
+    assert [it.name for it in model.graph.output] == [OUTPUT_NAME]
+    operators = [node.op_type for node in model.graph.node]
+    if name == "neural_network":
+        assert operators.count("MatMul") == 2
+    else:
+        assert operators == ["TreeEnsembleRegressor", "Mul", "Softmax"]
 
 
 def test_bytes_that_are_no_model_are_refused() -> None:
@@ -180,7 +185,7 @@ def test_bytes_that_are_no_model_are_refused() -> None:
 
 
 def test_a_model_of_other_inputs_is_refused() -> None:
-    body = learned("scorecard").to_onnx(CALIBRATION, input_count=len(FEATURES))
+    body = to_onnx(learned("scorecard"))
 
     with pytest.raises(ModelUnavailableError, match=r"expected features tensor\(float\) \[n, 7\]"):
         OnnxClassifier(body, input_count=7)

@@ -20,9 +20,9 @@ from credit_core.domain.judgement import Judge
 from credit_core.domain.policy_definition import Outcome
 from credit_core.domain.reasons import efficiency_error, pairwise_shapley, perturbations
 from credit_core.domain.terms import Terms
-from model_build.boosting import BoostedScorer
+from model_build.boosting import BoostedTrees
 from tests.builders import PRODUCT
-from tests.sample_loans import CALIBRATION, model_of, sample, scorer_of
+from tests.sample_loans import CALIBRATION, fitted_model, model_of, sample
 from tests.unit.test_explanation_of_declines import check_reasons
 
 if TYPE_CHECKING:
@@ -62,11 +62,11 @@ def explained(name: str, place: int) -> tuple[NDArray[np.float64], float]:
 
 def values_by_shap(name: str, rows: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return shap's values of each input in log-odds of default, (n, G) to (n, G)."""
-    scorer, reference = scorer_of(name), model_of(name).reference
-    assert isinstance(scorer, BoostedScorer)
-    columns = scorer.columns
+    model, reference = fitted_model(name), model_of(name).reference
+    assert isinstance(model, BoostedTrees)
+    columns = model.columns_
     explainer = shap.TreeExplainer(
-        scorer.classifier,
+        model.classifier_,
         data=columns(reference[np.newaxis]).astype(np.float64),
         feature_perturbation="interventional",
     )

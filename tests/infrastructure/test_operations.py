@@ -178,6 +178,15 @@ def test_failure_of_any_workflow_pages(deployment: Deployment) -> None:
         assert ("ExecutionsTimedOut", name) in watched
 
 
+def test_who_is_paged_for_a_stopped_rollout_learns_that_its_model_goes_on(
+    deployment: Deployment,
+) -> None:
+    """Whoever stops an execution stops its states that take the model back as well."""
+    alarm = properties(deployment.at("operations/Pager/RolloutExecutionsAborted", ALARM))
+
+    assert "credit models withdraw" in alarm["AlarmDescription"]
+
+
 @pytest.mark.parametrize(
     ("workflow", "triggers"),
     [

@@ -242,6 +242,24 @@ def test_a_lock_is_taken_over_from_a_run_that_has_ended_and_from_no_other(
     assert over["ExpressionAttributeValues"] == {":before": {"S": "{% $states.input.holder %}"}}
 
 
+def test_a_run_that_finds_itself_the_holder_goes_on(deployment: Deployment) -> None:
+    """A try to take over whose answer was lost: asked about itself, it would turn itself away."""
+    (choice,) = top(deployment)["Locked"]["Choices"]
+
+    assert choice["Next"] == "Lock"
+    assert "$states.context.Execution.Id" in choice["Condition"]
+
+
+def test_a_throttled_lock_is_tried_again_by_the_name_that_aws_gives_it(
+    deployment: Deployment,
+) -> None:
+    for name in ("Lock", "ReadLock", "TakeOver", "Release"):
+        retried = {
+            error for retry in top(deployment)[name]["Retry"] for error in retry["ErrorEquals"]
+        }
+        assert "DynamoDB.AmazonDynamoDBException" in retried, name
+
+
 def test_a_run_that_is_turned_away_says_which_one_runs_and_wakes_nobody(
     deployment: Deployment,
 ) -> None:
@@ -260,19 +278,24 @@ def test_a_run_gives_back_its_own_lock_only(deployment: Deployment) -> None:
     assert release["ConditionExpression"] == "holder = :me"
 
 
-def test_the_trainer_touches_models_and_its_lock_and_nothing_else_of_the_registry(
+def test_the_trainer_writes_models_and_its_lock_and_can_only_look_at_the_rollout_pointer(
     deployment: Deployment,
 ) -> None:
     path = "retraining/Retraining/Trainer/Role/DefaultPolicy"
     policy = properties(deployment.at(path, "AWS::IAM::Policy"))["PolicyDocument"]
 
-    partitions = [
-        statement["Condition"]["ForAllValues:StringEquals"]["dynamodb:LeadingKeys"]
+    allowed = {
+        partition: set(statement["Action"])
         for statement in statements(policy)
         if any(action.startswith("dynamodb:") for action in statement["Action"])
-    ]
+        for partition in statement["Condition"]["ForAllValues:StringEquals"]["dynamodb:LeadingKeys"]
+    }
 
-    assert partitions == [["personal_loan"], ["personal_loan#retraining"]]
+    assert allowed == {
+        "personal_loan#rollout": {"dynamodb:GetItem"},
+        "personal_loan": {"dynamodb:GetItem", "dynamodb:PutItem"},
+        "personal_loan#retraining": {"dynamodb:GetItem", "dynamodb:PutItem"},
+    }
 
 
 def test_who_holds_the_lock_cannot_move_the_rollout_pointer(deployment: Deployment) -> None:

@@ -47,6 +47,20 @@ def test_a_rollout_fits_the_longest_history(deployment: Deployment) -> None:
     assert EVENTS_A_LOOK * watched / rollout.poll_seconds < LONGEST_HISTORY * 0.8
 
 
+def test_what_rang_between_two_looks_still_rings_at_the_next(deployment: Deployment) -> None:
+    """An alarm on one minute is over long before a look five minutes later."""
+    look = definition(deployment, ROLLOUT)["States"]["Look"]["Arguments"]
+    alarms = {
+        properties(alarm)["AlarmName"]: properties(alarm)
+        for alarm in deployment.of_type("AWS::CloudWatch::Alarm").values()
+    }
+
+    for alarm in (alarms[name] for name in look["AlarmNames"]):
+        # Until so many periods have passed that too few of those that breached are looked at.
+        periods = alarm["EvaluationPeriods"] - alarm["DatapointsToAlarm"] + 1
+        assert periods * alarm["Period"] > deployment.stage.rollout.poll_seconds, alarm["AlarmName"]
+
+
 def test_a_retraining_has_time_for_its_rollout(deployment: Deployment) -> None:
     rollout = deployment.stage.rollout
     hours = (rollout.shadow_seconds + rollout.watch_seconds) / 3_600
@@ -75,6 +89,42 @@ def test_until_it_is_champion_whatever_fails_takes_a_model_back(deployment: Depl
         assert "Catch" not in states[name]
 
 
+def test_no_words_about_a_failure_keep_a_model_that_has_to_go(deployment: Deployment) -> None:
+    """A cause that was cut is no JSON; that it cannot be read must not stop the way back."""
+    states = definition(deployment, ROLLOUT)["States"]
+
+    for name in ("Shadow", "Share", "Promote", "Look"):
+        (caught,) = states[name]["Catch"]
+        assert "$parse" not in caught["Assign"]["reason"]
+    for name in ("Withdrawn", "RolledBack", "NotPromoted"):
+        assert "$parse($reason)" in states[name]["Cause"]
+
+
+def test_the_way_back_is_tried_again_whatever_it_failed_with(deployment: Deployment) -> None:
+    """Somebody else's move at that very moment, or a function that ran out of time."""
+    states = definition(deployment, ROLLOUT)["States"]
+
+    for name in ("Withdraw", "RollBack"):
+        last = states[name]["Retry"][-1]
+        assert last["ErrorEquals"] == ["States.ALL"]
+        assert last["MaxAttempts"] > 1
+
+
+def test_a_move_that_was_not_answered_is_asked_for_again(deployment: Deployment) -> None:
+    """It may have been made: a champion cannot be withdrawn."""
+    states = definition(deployment, ROLLOUT)["States"]
+
+    for name in ("Check", "Shadow", "Share", "Promote"):
+        retried = {error for retry in states[name]["Retry"] for error in retry["ErrorEquals"]}
+        assert {"Lambda.Unknown", "Sandbox.Timedout", "States.Timeout"} <= retried, name
+    if "AskApproval" in states:
+        # There it is a person's silence.
+        asking = {
+            error for retry in states["AskApproval"]["Retry"] for error in retry["ErrorEquals"]
+        }
+        assert "States.Timeout" not in asking
+
+
 def test_every_move_is_the_promoters(deployment: Deployment) -> None:
     states = definition(deployment, ROLLOUT)["States"]
 
@@ -93,16 +143,19 @@ def test_the_promoter_reaches_its_own_products_items_alone(deployment: Deploymen
     path = "retraining/Rollout/Promoter/Role/DefaultPolicy"
     document = properties(deployment.at(path, "AWS::IAM::Policy"))["PolicyDocument"]
 
-    (reaching,) = (
+    reaching = [
         statement
         for statement in statements(document)
         if any(action.startswith("dynamodb:") for action in statement["Action"])
-    )
+    ]
 
-    assert deployment.texts(reaching["Resource"], stack_of(path)) == ["storage/Tables/Registry"]
-    assert reaching["Condition"] == {
-        "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["personal_loan"]}
-    }
+    for statement in reaching:
+        reached = deployment.texts(statement["Resource"], stack_of(path))
+        assert reached == ["storage/Tables/Registry"]
+    assert [statement["Condition"] for statement in reaching] == [
+        {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [partition]}}
+        for partition in ("personal_loan", "personal_loan#rollout")
+    ]
 
 
 def test_a_registered_artifact_is_neither_replaced_nor_removed(deployment: Deployment) -> None:

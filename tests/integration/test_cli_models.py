@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from dataclasses import dataclass, field
@@ -9,18 +10,19 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from moto import mock_aws
 
 from credit_cli import main, models
 from credit_core.domain.model_manifest import Gate, manifest_key, report_key
 from tests.builders import PRODUCT
-from tests.builders_registry import ONNX, REPORT, Cloud, a_cloud, registered, the_manifest
+from tests.builders_registry import ONNX, REPORT, Cloud, moto_cloud, registered, the_manifest
 from tests.example_environments import EXAMPLE_ENVIRONMENTS
 from tests.handlers import started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from credit_core.domain.model_manifest import ModelManifest
 
 FAILED = (
     Gate(name="parity", passed=True, evidence="0 of 100 differ"),
@@ -89,16 +91,7 @@ class Local:
 
 @pytest.fixture
 def local(monkeypatch: pytest.MonkeyPatch) -> Iterator[Local]:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        **EXAMPLE_ENVIRONMENTS["promoter"],
-    }.items():
-        monkeypatch.setenv(name, value)
-    with mock_aws():
-        cloud = a_cloud()
-        monkeypatch.setenv("CREDIT_SIGNING_KEY", cloud.signing_key)
+    with moto_cloud(monkeypatch, EXAMPLE_ENVIRONMENTS["promoter"]) as cloud:
         local = Local(cloud, Promoter(started("promoter")), StateMachine({}))
         outputs = {**OUTPUTS, "SigningKey": cloud.signing_key}
         monkeypatch.setattr(models, "deployed", lambda _: (local, outputs))
@@ -137,7 +130,7 @@ def test_versions_are_listed_with_state_and_gates_and_who_answers(
     assert lines[1].endswith("by ada")
     assert "1 failed" in lines[2]
     assert lines[-1] == "v1 answers everybody. Revision 1."
-    assert document["pointer"]["champion"]["version"] == "v1"
+    assert (document["pointer"]["champion"], document["pointer"]["moved_by"]) == ("v1", "ada")
     by_version = {model["version"]: model for model in document["models"]}
     assert by_version["v2"]["failed_gates"] == ["calibration"]
     assert by_version["v2"]["state"] == "rejected"
@@ -233,8 +226,9 @@ def test_a_model_is_moved_through_all_places_and_back(credit: Any, local: Local)
         "v1 answers everybody. Revision 7.",
     ]
     assert local.cloud.state("v2") == "retired"
-    history = credit("history", "--json")
-    assert len(as_json(history)["moves"]) == 7
+    moves = as_json(credit("history", "--json"))["moves"]
+    assert [move["to"]["revision"] for move in moves] == [7, 6, 5, 4, 3, 2, 1]
+    assert (moves[0]["from"]["champion"], moves[-1]["from"]) == ("v2", None)
     assert "v1 answers everybody. Revision 7." in credit("history")[0]
 
 
@@ -262,7 +256,9 @@ def test_a_promotion_goes_through_the_rollout(credit: Any, local: Local) -> None
 
     assert local.machine.asked == [{"version": "v2", "moved_by": "ada"}]
     assert lines[-1] == "v2 answers everybody. The way back is v1. Revision 9."
-    assert credit("promote", "v2", "--no-wait")[0].startswith("Started: arn:aws:states:")
+    assert credit("promote", "v2", "--no-wait")[0].startswith("The rollout 1 is under way")
+    under_way = as_json(credit("promote", "v2", "--no-wait", "--json"))
+    assert under_way == {"execution": "1", "status": "running"}
 
 
 def test_a_rollout_that_was_stopped_says_why(credit: Any, local: Local) -> None:
@@ -272,26 +268,50 @@ def test_a_rollout_that_was_stopped_says_why(credit: Any, local: Local) -> None:
     assert cause in credit("promote", "v2", ends=1)[0]
 
 
+TRAINED = f"20261120T120000Z-{hashlib.sha256(ONNX).hexdigest()[:12]}"
+
+
+def leave(folder: Path, manifest: ModelManifest) -> None:
+    """Write what `credit train` writes."""
+    (folder / "model.onnx").write_bytes(ONNX)
+    (folder / "manifest.json").write_bytes(manifest.to_json())
+    (folder / "report.html").write_bytes(REPORT)
+
+
 def test_what_credit_train_wrote_is_registered(credit: Any, local: Local, tmp_path: Path) -> None:
-    files = {
-        "model.onnx": ONNX,
-        "manifest.json": the_manifest("v7").to_json(),
-        "report.html": REPORT,
-    }
-    for name, body in files.items():
-        assert name in credit("register", str(tmp_path), ends=2)[0]
-        (tmp_path / name).write_bytes(body)
+    leave(tmp_path, the_manifest(TRAINED))
 
     lines = credit("register", str(tmp_path), "--by", "ada")
 
-    assert lines == ["v7 is registered, signed.", "Next: credit models promote v7"]
-    assert local.cloud.registry.find("v7").moved_by == "ada"
+    assert lines == [f"{TRAINED} is registered, signed.", f"Next: credit models promote {TRAINED}"]
+    assert local.cloud.registry.find(TRAINED).moved_by == "ada"
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "manifest.json", "report.html"])
+def test_a_folder_that_lacks_a_file_is_not_registered(
+    credit: Any, tmp_path: Path, name: str
+) -> None:
+    leave(tmp_path, the_manifest(TRAINED))
+    (tmp_path / name).unlink()
+
+    assert f"holds no {name}" in credit("register", str(tmp_path), ends=2)[0]
+
+
+def test_a_folder_that_was_changed_since_is_not_registered(credit: Any, tmp_path: Path) -> None:
+    """Its version, its bytes and its inputs have to fit each other and the product."""
+    leave(tmp_path, the_manifest("20261120T120000Z-000000000000"))
+    assert "is not that of its model" in credit("register", str(tmp_path), ends=2)[0]
+
+    other = the_manifest(TRAINED).model_copy(update={"inputs": ("another",)})
+    leave(tmp_path, other)
+    assert "was trained for other inputs" in credit("register", str(tmp_path), ends=2)[0]
+
+    leave(tmp_path, the_manifest(TRAINED))
+    of_another = credit("register", str(tmp_path), "--product", "other_loan", ends=2)
+    assert "holds a model of personal_loan, not of other_loan" in of_another[0]
+
     (tmp_path / "model.onnx").write_bytes(b"another")
-    assert "model.onnx has SHA-256" in credit("register", str(tmp_path), ends=1)[0]
-    assert (
-        "of personal_loan, not of other_loan"
-        in (credit("register", str(tmp_path), "--product", "other_loan", ends=2)[0])
-    )
+    assert "model.onnx has SHA-256" in credit("register", str(tmp_path), ends=2)[0]
 
 
 @pytest.mark.parametrize("word", ["approve", "reject"])

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from credit_core.domain.product import CreditProduct, Policy, Value
 
 COUNT = 200
-CHAMPIONS = ("logistic", "pairwise")
+CHAMPIONS = ("scorecard", "pairwise")
 """The sample's champion, and the class that is chosen where there are more loans."""
 
 AS_IT_IS = PRODUCT.policy

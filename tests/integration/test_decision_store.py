@@ -115,7 +115,8 @@ class Tables:
         self.dynamodb.put_item(TableName=self.names[kind], Item=item)
 
     def point(self, pointer: str) -> None:
-        self.put("registry", product=PRODUCT.name, record="rollout", pointer=pointer)
+        product = f"{PRODUCT.name}#rollout"
+        self.put("registry", product=product, record="rollout", pointer=pointer)
 
     def records(self) -> dict[str, dict[str, Any]]:
         """Return every record of the application, by name."""

@@ -6,7 +6,6 @@ import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
-from moto import mock_aws
 
 from credit_core.adapters.query_results import read_query_result
 from credit_core.adapters.signing import KmsSigner
@@ -34,7 +33,7 @@ from credit_core.errors import (
 from credit_core.ports import Approval, PointerMove
 from tests.builders import NOW, PRODUCT, a_manifest, a_pointer
 from tests.builders_aws import create_signing_key
-from tests.builders_registry import ONNX, REPORT, Cloud, a_cloud, registered, the_manifest
+from tests.builders_registry import ONNX, REPORT, Cloud, moto_cloud, registered, the_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,14 +46,8 @@ UNKNOWN = (None,) * len(PRODUCT.model_features)
 
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    with mock_aws():
-        yield a_cloud()
+    with moto_cloud(monkeypatch) as cloud:
+        yield cloud
 
 
 def pointing(
@@ -108,13 +101,13 @@ def test_other_bytes_under_a_version_are_refused_and_the_first_stay(cloud: Cloud
     with pytest.raises(ArtifactIntegrityError, match=r"manifest\.json"):
         registered(cloud, gates=FAILED)
     with pytest.raises(ArtifactIntegrityError, match=r"report\.html"):
-        cloud.registry.register(the_manifest(), ONNX, b"another report")
+        cloud.registry.register(the_manifest(), ONNX, b"another report", registered_by="test")
     assert cloud.objects() == before
 
 
 def test_a_model_that_is_not_its_manifest_s_is_not_registered(cloud: Cloud) -> None:
     with pytest.raises(ArtifactIntegrityError, match=r"model\.onnx"):
-        cloud.registry.register(a_manifest(), ONNX, REPORT)
+        cloud.registry.register(a_manifest(), ONNX, REPORT, registered_by="test")
     assert cloud.objects() == {}
 
 

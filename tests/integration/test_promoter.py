@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
-from moto import mock_aws
 
 from credit_core.adapters.waiting_rollouts import WaitingRollouts
 from credit_core.domain.model_manifest import manifest_key
@@ -21,7 +20,7 @@ from credit_core.errors import (
 )
 from credit_core.ports import Approval
 from tests.builders import NOW, PRODUCT
-from tests.builders_registry import Cloud, a_cloud, registered
+from tests.builders_registry import Cloud, moto_cloud, registered
 from tests.example_environments import EXAMPLE_ENVIRONMENTS
 from tests.handlers import started
 
@@ -37,16 +36,7 @@ NOBODY = {"challenger": None, "mode": None, "share": None, "previous_champion": 
 
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        **EXAMPLE_ENVIRONMENTS["promoter"],
-    }.items():
-        monkeypatch.setenv(name, value)
-    with mock_aws():
-        cloud = a_cloud()
-        monkeypatch.setenv("CREDIT_SIGNING_KEY", cloud.signing_key)
+    with moto_cloud(monkeypatch, EXAMPLE_ENVIRONMENTS["promoter"]) as cloud:
         yield cloud
 
 
@@ -58,8 +48,12 @@ def promoter(cloud: Cloud) -> Any:
 
 
 def asked(promoter: Any, action: str, version: str = "v2", **more: object) -> dict[str, Any]:
+    """Return what answers then; the time of the move is left out."""
     event = {"action": action, "version": version, "moved_by": "ada", **more}
-    return dict(promoter.handler(event, SimpleNamespace()))
+    answer = dict(promoter.handler(event, SimpleNamespace()))
+    moved_at, moved_by = answer.pop("moved_at"), answer.pop("moved_by")
+    assert (moved_at is None, moved_by) in {(True, None), (False, "ada")}
+    return answer
 
 
 def test_a_model_is_tried_promoted_and_rolled_back_and_each_answer_says_who_answers(

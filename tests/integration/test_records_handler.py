@@ -12,7 +12,6 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from credit_core.adapters.dynamodb_items import to_dynamodb
 from credit_core.adapters.signing import KmsSigner
 from credit_core.domain.model_manifest import (
     Challenger,
@@ -25,6 +24,7 @@ from credit_core.settings import RecordsSettings
 from tests.builders import NOW, PRODUCT, a_manifest, a_pointer, a_reference
 from tests.builders_aws import create_signing_key, create_table
 from tests.builders_records import a_review_body, an_outcome_body
+from tests.builders_registry import a_model_item
 from tests.handlers import started
 
 if TYPE_CHECKING:
@@ -83,24 +83,15 @@ class Deployment:
             (signature_key(PRODUCT.name, "v1"), self.signer.sign(manifest)),
         ):
             self.s3.put_object(Bucket="models", Key=key, Body=body)
-        item = {
-            "product": PRODUCT.name,
-            "record": "model#v1",
-            "manifest_sha256": sha256,
-            "report_sha256": "0" * 64,
-            "state": "champion",
-            "created_at": timestamp_text(NOW),
-            "moved_at": timestamp_text(PROMOTED),
-            "moved_by": "test",
-        }
-        self.dynamodb.put_item(TableName="registry", Item=to_dynamodb(item))
+        item = a_model_item(sha256, moved_at=PROMOTED)
+        self.dynamodb.put_item(TableName="registry", Item=item)
         self.point(a_pointer(sha256=sha256, challenger=challenger).model_dump_json())
 
     def point(self, pointer: str) -> None:
         self.dynamodb.put_item(
             TableName="registry",
             Item={
-                "product": {"S": PRODUCT.name},
+                "product": {"S": f"{PRODUCT.name}#rollout"},
                 "record": {"S": "rollout"},
                 "pointer": {"S": pointer},
             },

@@ -34,6 +34,7 @@ from credit_core.settings import ScorerSettings
 from tests.builders import PRODUCT, SECRET, a_body, a_manifest, a_pointer, features_of
 from tests.builders_aws import TABLE_KEYS, create_signing_key, create_table
 from tests.builders_onnx import a_linear_onnx
+from tests.builders_registry import a_model_item
 from tests.faulty_server import document, faulty_server, hangs, sends
 from tests.faulty_server import response as http_response
 from tests.handlers import LAMBDAS, started
@@ -146,6 +147,9 @@ class Deployment:
         ):
             self.s3.put_object(Bucket=bucket, Key=key, Body=body)
         sha256 = hashlib.sha256(manifest).hexdigest()
+        self.dynamodb.put_item(
+            TableName=self.names["registry"], Item=a_model_item(sha256, version=version)
+        )
         reference = ModelReference(version=version, manifest_sha256=sha256)
         return reference, (manifest, signature, onnx_body)
 
@@ -160,7 +164,7 @@ class Deployment:
         self.dynamodb.put_item(
             TableName=self.names["registry"],
             Item={
-                "product": {"S": PRODUCT.name},
+                "product": {"S": f"{PRODUCT.name}#rollout"},
                 "record": {"S": "rollout"},
                 "pointer": {"S": pointer},
             },

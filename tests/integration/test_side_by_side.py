@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NoReturn
 
 import pytest
 
@@ -16,11 +17,11 @@ from tests.builders_training import QUICK, a_split, some_loans
 TWIN = replace(QUICK, name="twin")
 
 
-def refuse(*_args: object) -> None:
+def refuse(**_settings: object) -> NoReturn:
     raise TrainingDataError("nothing to learn from")
 
 
-REFUSING = Candidate("refusing", pairwise=True, searched=({},), learn=refuse)  # type: ignore[arg-type]
+REFUSING = Candidate("refusing", pairwise=True, searched=({},), estimator=refuse)
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from moto import mock_aws
 
 from credit_core.adapters.retraining_lock import DynamoRetrainingLock
 from credit_core.adapters.signing import KmsSigner
@@ -20,12 +19,13 @@ from credit_core.domain.model_manifest import (
 from credit_core.errors import (
     ArtifactIntegrityError,
     RetrainingSupersededError,
+    SignatureInvalidError,
     StoreUnavailableError,
     TrainingDataError,
 )
 from credit_core.use_cases.rollout import Rollout
 from tests.builders import NOW, PRODUCT
-from tests.builders_registry import Cloud, a_cloud
+from tests.builders_registry import Cloud, moto_cloud, registered
 from tests.builders_training import QUICK, as_csv, some_rows
 from tests.example_environments import EXAMPLE_ENVIRONMENTS
 from tests.handlers import started
@@ -41,22 +41,13 @@ LINEAGE = {"query": "SELECT 1", "query_execution_id": "q-1", "run_id": "run-1", 
 
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    with mock_aws():
-        yield a_cloud()
+    with moto_cloud(monkeypatch, EXAMPLE_ENVIRONMENTS["trainer"]) as cloud:
+        yield cloud
 
 
 @pytest.fixture
 def trainer(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The function, with one quick candidate and a training set in the results bucket."""
-    for variable, value in EXAMPLE_ENVIRONMENTS["trainer"].items():
-        monkeypatch.setenv(variable, value)
-    monkeypatch.setenv("CREDIT_SIGNING_KEY", cloud.signing_key)
     leave(cloud, some_rows())
     module = started("trainer")
     monkeypatch.setattr(module, "CANDIDATES", (QUICK,))
@@ -91,9 +82,9 @@ def judged(trainer: Any, execution: str = EXECUTION) -> dict[str, Any]:
 
 def test_a_run_leaves_a_registered_and_signed_model(cloud: Cloud, trainer: Any) -> None:
     answer = judged(trainer)
-    registered = do(trainer, "register")
+    kept = do(trainer, "register")
 
-    assert registered == answer
+    assert kept == answer
     assert answer["gates_passed"], answer["failed_gates"]
     assert answer["auc"]["low"] > 0.5
     version, objects = answer["version"], cloud.objects()
@@ -191,6 +182,18 @@ def test_a_champion_whose_bytes_were_changed_is_nothing_to_measure_against(
     cloud.s3.put_object(Bucket="models", Key=key, Body=bytes(body))
 
     with pytest.raises(ArtifactIntegrityError, match="SHA-256"):
+        do(trainer, "check")
+
+
+def test_a_champion_that_somebody_else_signed_is_nothing_to_measure_against(
+    cloud: Cloud, trainer: Any
+) -> None:
+    version = registered(cloud).version
+    Rollout(PRODUCT.name, cloud.registry, moved_by="test", as_of=NOW).promote(version)
+    key = signature_key(PRODUCT.name, version)
+    cloud.s3.put_object(Bucket="models", Key=key, Body=b"another's")
+
+    with pytest.raises(SignatureInvalidError):
         do(trainer, "check")
 
 

@@ -222,7 +222,7 @@ def test_without_applications_there_is_no_training_set(
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--out", "rows.txt"), "--out rows.txt ends neither in .parquet nor in .csv"),
+        (("--out", "rows.txt"), "--out rows.txt does not end in .parquet or .csv"),
         (("--out", "no/rows.csv"), "--out no/rows.csv: there is no folder no"),
         (("--memory", "10"), "--memory 10 is below 256 MB"),
         (("--scratch", "no"), "--scratch no is not a folder"),

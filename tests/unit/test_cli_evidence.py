@@ -11,7 +11,7 @@ import pytest
 
 from credit_cli.main import run
 from credit_core.domain.loan_outcome import LoanOutcome
-from tests.builders_evidence import Trial
+from tests.builders_evidence import Trial, a_version
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def receipts(tmp_path: Path) -> Path:
     """A copy of the archive with thirty loans of a trial, a third of which defaulted."""
-    trial = Trial()
+    trial = Trial(challenger=a_version("v2", inq_last_6mths=0.5))
     decided = datetime.now(UTC) - timedelta(days=400)
     for number in range(30):
         trial.decide(f"a{number}", at=decided)

@@ -43,7 +43,7 @@ FITTED = [
     {"candidate": "scorecard", "log_loss": 0.41, "seconds": 4.2},
     {"candidate": "pairwise", "log_loss": 0.40, "seconds": 9.8},
 ]
-JUDGED = {
+JUDGED: dict[str, Any] = {
     "version": "v2",
     "algorithm": "scorecard",
     "selection": "chosen as the simplest",
@@ -213,7 +213,8 @@ def test_each_step_is_shown_when_it_is_done_with_what_it_came_to() -> None:
     assert done.as_document() == {
         "execution": "run-1",
         "status": "succeeded",
-        **JUDGED,
+        **{name: value for name, value in JUDGED.items() if name != "passed_gates"},
+        "gates": [{"name": name, "passed": True} for name in JUDGED["passed_gates"]],
         "candidates": FITTED,
         "rollout": ROLLED_OUT,
     }
@@ -285,11 +286,13 @@ def test_a_failed_gate_says_which_by_how_much_and_what_to_look_at() -> None:
         "AUC 0.710 (0.690 to 0.730)",
         "chosen as the simplest",
         "",
-        "calibration: ratio 1.50; limit 1.20",
-        "  look at: the curve",
+        "  ✗ calibration: ratio 1.50; limit 1.20",
+        "    look at: the curve",
     ]
     assert shown.steps[-2].result == "scorecard chosen; 1 of 4 gates failed"
-    assert done.as_document()["error"] == "GatesFailed"
+    document = done.as_document()
+    assert (document["error"], document["failed_gates"]) == ("GatesFailed", ["calibration"])
+    assert document["gates"][-1] == FAILED_GATE | {"passed": False}
 
 
 def test_loans_that_failed_a_check_are_named_without_a_model() -> None:
@@ -300,7 +303,7 @@ def test_loans_that_failed_a_check_are_named_without_a_model() -> None:
     done = retraining.follow(watch, steps=Shown().step)
 
     assert done.failure == "no model was trained: the loans failed drift"
-    assert retrain.lines(done) == ["", "drift: ratio 1.50; limit 1.20"]
+    assert retrain.lines(done) == ["", "  ✗ drift: ratio 1.50; limit 1.20"]
 
 
 def test_a_rollout_that_was_taken_back_is_quoted() -> None:
@@ -310,6 +313,13 @@ def test_a_rollout_that_was_taken_back_is_quoted() -> None:
 
     with pytest.raises(PipelineError, match=r"^model v2 was withdrawn, v1 answers"):
         retraining.follow(watch, steps=Shown().step)
+
+
+def test_a_run_that_was_stopped_says_so_even_without_a_cause() -> None:
+    stopped: Look = ("ABORTED", [*LOCKED, entered("TrainingSet")], {})
+
+    with pytest.raises(PipelineError, match=r"^it was stopped$"):
+        retraining.follow(watching(stopped), steps=Shown().step)
 
 
 def test_waiting_ends(monkeypatch: pytest.MonkeyPatch) -> None:

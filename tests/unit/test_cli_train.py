@@ -14,7 +14,7 @@ from credit_cli import training_run
 from credit_cli.main import run
 from credit_cli.training_rendering import data_lines, model_lines, summary
 from credit_cli.training_run import FoundData
-from credit_core.domain.model_manifest import Gate
+from credit_core.domain.model_manifest import MEASURES, Gate
 from credit_core.domain.product import load_product_file
 from model_build.loans import LoanSet, TrainingSet
 from model_build.mlflow_log import TRACKING_VARIABLE
@@ -96,7 +96,7 @@ def test_a_definition_is_read_as_it_is_now_and_leaves_nothing_beside_it(tmp_path
         ({"data": "nowhere"}, "--data nowhere does not exist"),
         ({"out": TABLE}, "is a file; name a folder"),
         ({"challenger": "random_forest"}, "--challenger random_forest is not known\n  one of "),
-        ({"champion": "nowhere"}, "--champion nowhere holds no model.onnx"),
+        ({"champion": "nowhere"}, "nowhere holds no model.onnx"),
         ({"seed": -1}, "--seed -1 is not from 0"),
     ],
 )
@@ -113,16 +113,21 @@ def test_a_champion_has_to_be_the_product_s_and_whole(refused: Refused, tmp_path
     champion = tmp_path / "champion"
     champion.mkdir()
     (champion / "model.onnx").write_bytes(b"model")
+    (champion / "report.html").write_bytes(b"report")
     manifest = a_manifest(onnx_sha256=hashlib.sha256(b"model").hexdigest())
     (champion / "manifest.json").write_bytes(manifest.to_json())
 
-    assert "is a model of personal_loan" in refused(champion=champion)[1]
+    assert "holds a model of personal_loan, not of german_credit" in refused(champion=champion)[1]
     assert "are the same folder" in refused(champion=champion, out=champion)[1]
     (champion / "model.onnx").write_bytes(b"another")
     code, error = refused(champion=champion, product="personal_loan")
-    assert (code, "is not the model of the manifest beside it" in error) == (2, True)
+    assert (code, "model.onnx has SHA-256" in error) == (2, True)
     (champion / "manifest.json").write_text("{}")
-    assert "the manifest cannot be read" in refused(champion=champion)[1]
+    error = refused(champion=champion)[1]
+    assert "the manifest cannot be read: product: Field required (and " in error
+    (champion / "manifest.json").write_text("{")
+    error = refused(champion=champion)[1]
+    assert "the manifest cannot be read: the whole of it: Invalid JSON: EOF" in error
 
 
 def test_data_that_cannot_be_read_end_in_a_line_with_the_remedy(
@@ -181,7 +186,7 @@ def test_a_failed_gate_is_shown_with_what_to_look_at() -> None:
     lines = model_lines(a_manifest(gates=gates))
 
     assert "Gates: 1 of 2 passed." in lines
-    assert lines[-2:] == ["  ✗ leakage: paid: AUC 0.99", "    Look at: column paid"]
+    assert lines[-2:] == ["  ✗ leakage: paid: AUC 0.99", "    look at: column paid"]
     (chosen,) = (line for line in lines if line.startswith("*"))
     assert chosen.split()[1] == "pairwise"
 
@@ -193,15 +198,7 @@ def test_the_summary_says_all_measures_with_intervals(tmp_path: Path) -> None:
     document = summary(found, manifest, tmp_path, seconds=1.234)
 
     (candidate,) = document["candidates"].values()
-    for measure in (
-        "auc",
-        "gini",
-        "ks",
-        "brier",
-        "log_loss",
-        "calibration_error",
-        "stability",
-    ):
+    for measure in MEASURES:
         assert candidate[measure].keys() == {"value", "low", "high"}
     assert document["chosen"] == "pairwise"
     assert document["gates"][0].keys() == {"name", "passed", "evidence", "look_at"}

@@ -31,12 +31,12 @@ def the_pair(trial: Trial, **options: Any) -> dict[str, Any]:
     return dict(pair)
 
 
-def a_trial(count: int = 120, *, share: float = 0.0, seed: int = 0) -> Trial:
+def a_trial(count: int = 120, *, share: float = 0.0, seed: int = 0, weight: float = 0.06) -> Trial:
     """Return a trial whose challenger knows what makes loans default, and the champion doesn't."""
     chance = random.Random(seed)  # noqa: S311 (variety, no secret)
     trial = Trial(
         champion=a_version("v1", loan_amount=2e-5),
-        challenger=a_version("v2", term_months=0.08),
+        challenger=a_version("v2", term_months=weight),
         share=share,
     )
     for number in range(count):
@@ -65,7 +65,7 @@ def test_who_agrees_on_everything_is_said_to() -> None:
 
 
 def test_the_matrix_counts_the_outcomes_of_both_by_role_whoever_answered() -> None:
-    in_shadow, live = a_trial(40), a_trial(40, share=1.0)
+    in_shadow, live = a_trial(40, weight=0.08), a_trial(40, share=1.0, weight=0.08)
 
     one, other = the_pair(in_shadow), the_pair(live)
 
@@ -110,6 +110,29 @@ def test_both_are_measured_on_the_same_loans() -> None:
     assert quality["delong_p_value"] < 0.05
     assert quality["difference"]["auc"]["low"] > 0
     assert quality["champion"]["calibration"]["observed"] == outcomes.mean()
+
+
+def test_loans_that_one_of_them_would_not_have_granted_measure_neither() -> None:
+    """The champion chose among them; by its own ranking the worst are gone already."""
+    trial = Trial(
+        champion=a_version("v1", loan_amount=2e-4), challenger=a_version("v2", term_months=0.1)
+    )
+    chance = random.Random(0)  # noqa: S311 (variety, no secret)
+    for number in range(160):
+        name = f"a{number}"
+        amount, term = chance.randrange(500, 20_000), chance.choice([36, 60])
+        if trial.decide(name, loan_amount=amount, term_months=term)["outcome"] == "approve":
+            defaulted = chance.random() < 0.4
+            trial.report(name, LoanOutcome.DEFAULTED if defaulted else LoanOutcome.REPAID)
+
+    document = compared(trial)
+    (pair,) = document["pairs"]
+    both = pair["agreement"]["matrix"]["approve"]["approve"]
+
+    assert both < pair["loans"]["reported"]
+    assert pair["quality"]["loans"] == both
+    assert pair["quality"]["left_out"] == pair["loans"]["reported"] - both
+    assert "one of them would not have granted" in "\n".join(comparison_lines(document))
 
 
 def test_loans_without_an_outcome_are_counted_as_missing() -> None:

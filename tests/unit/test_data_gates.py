@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from credit_core.domain.model_manifest import categories_of
 from credit_core.domain.product import MonitoredGroup, ProhibitedInput
 from model_build.baselines import baselines_of
-from model_build.data_gates import data_gates
+from model_build.data_gates import LARGEST_DRIFT, data_gates
 from model_build.loans import LoanSplit, TrainingSet
 from model_build.previous import PreviousModel
 from tests.builders import PRODUCT, a_manifest
@@ -339,6 +340,105 @@ def test_inputs_that_say_nothing_are_named(healthy: TrainingSet) -> None:
 
     assert "never known: employment_years" in evidence
     assert "always the same: all_util (40)" in evidence
+
+
+def test_a_rare_value_that_chance_left_out_stops_nothing(healthy: TrainingSet) -> None:
+    """One loan in 1,800 had it when the champion was trained; among as many there may be none."""
+    once = with_column(
+        healthy, "delinq_2yrs", lambda loans: (np.arange(len(loans)) == 0).astype(float)
+    )
+    often = with_column(
+        healthy, "delinq_2yrs", lambda loans: (np.arange(len(loans)) % 50 == 0).astype(float)
+    )
+    never = with_column(healthy, "delinq_2yrs", lambda loans: np.zeros(len(loans)))
+
+    assert "informative_inputs" not in failures(never, previous=the_previous(once.loans))
+    assert "informative_inputs" in failures(never, previous=the_previous(often.loans))
+    assert "informative_inputs" in failures(never)
+
+
+def test_many_categories_among_few_loans_do_not_drift_by_chance(healthy: TrainingSet) -> None:
+    """Of 50 categories among 500 loans the index is above 0.25 in every other case."""
+    names = tuple(f"c{place}" for place in range(50))
+    position = POSITIONS["verification_status"]
+    product = replace(
+        PRODUCT,
+        request_features=tuple(
+            replace(feature, categories=names) if feature.name == "verification_status" else feature
+            for feature in PRODUCT.request_features
+        ),
+    )
+    assert product.model_features[position].categories == names
+    weights = 1 / np.arange(1, 51)
+    random = np.random.default_rng(4)
+
+    def drawn(chances: NDArray[np.float64]) -> LoanSet:
+        loans = healthy.loans.where(np.arange(667))
+        matrix = loans.matrix.copy()
+        matrix[:, position] = random.choice(50, len(loans), p=chances / chances.sum())
+        return replace(loans, matrix=matrix)
+
+    earlier = drawn(weights)
+    then = a_manifest(version="then").model_copy(
+        update={
+            "baseline": baselines_of(product, earlier),
+            "categories": categories_of(product),
+            "training_set": {"rows_trained": len(earlier)},
+        }
+    )
+    previous = PreviousModel(then, b"")
+
+    def drift(loans: LoanSet) -> Gate:
+        drawn_set = replace(healthy, loans=loans)
+        return gates_of(drawn_set, product=product, previous=previous)["drift"]
+
+    same = [drift(drawn(weights)) for _ in range(20)]
+    indices = [float(it.evidence.partition("verification_status ")[2][:4]) for it in same]
+    assert max(indices) > LARGEST_DRIFT
+    assert all(gate.passed for gate in same)
+    assert not drift(drawn(weights[::-1])).passed
+
+
+def test_rows_on_both_sides_of_the_split_are_copies(healthy: TrainingSet) -> None:
+    """Trees remember them: an AUC of 0.66 became 0.80, and no input leaks by itself."""
+    split = a_split(healthy.loans)
+    again = np.random.default_rng(0).choice(len(split.fitted), len(split.tested) // 10)
+    loans = split.tested
+    matrix, defaulted = loans.matrix.copy(), loans.defaulted.copy()
+    matrix[: len(again)] = split.fitted.matrix[again]
+    defaulted[: len(again)] = split.fitted.defaulted[again]
+    tested = replace(loans, matrix=matrix, defaulted=defaulted)
+
+    gates = {
+        gate.name: gate
+        for gate in data_gates(PRODUCT, healthy, replace(split, tested=tested), None)
+    }
+
+    assert not gates["leakage"].passed
+    assert "60 loans that measure the model equal others" in gates["leakage"].evidence
+    assert gates["leakage"].look_at.startswith("rows that were delivered twice")
+
+
+def test_loans_that_happen_to_be_alike_are_no_copies(healthy: TrainingSet) -> None:
+    loans = healthy.loans
+    few = np.random.default_rng(0).integers(0, 2, (len(loans), 3))
+    matrix = np.zeros_like(loans.matrix)
+    matrix[:, :3] = few
+    gate = gates_of(replace(healthy, loans=replace(loans, matrix=matrix)))["leakage"]
+
+    assert gate.passed
+
+
+def test_a_balance_of_nothing_that_means_default_leaks(healthy: TrainingSet) -> None:
+    """It lies at the end of a range in which small balances are honest."""
+
+    def wiped(loans: LoanSet) -> NDArray[np.float64]:
+        balance = np.random.default_rng(0).uniform(1, 50_000, len(loans))
+        return np.where((loans.defaulted == 1) & (np.arange(len(loans)) % 5 == 0), 0.0, balance)
+
+    gate = failures(with_column(healthy, "total_bal_il", wiped))["leakage"]
+
+    assert "total_bal_il: 100.0% of" in gate.evidence
 
 
 def test_a_category_that_never_varies_is_named_in_words(healthy: TrainingSet) -> None:

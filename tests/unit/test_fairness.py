@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -100,13 +101,59 @@ def test_where_nobody_is_approved_there_is_nothing_to_compare() -> None:
     assert [group.ratio for group in found.groups] == [None, None]
 
 
-def test_a_group_of_which_nobody_is_approved_has_a_ratio_of_zero() -> None:
+def test_of_a_group_of_which_nobody_is_approved_the_ratio_is_zero_and_not_certain() -> None:
     found = impact(male=(60, 100), female=(0, 100))
 
     assert [group.group for group in found.too_low] == ["female"]
     assert found.worst is not None
     assert found.worst.ratio is not None
-    assert (found.worst.ratio.low, found.worst.ratio.high) == (0, 0)
+    assert found.worst.ratio.value == found.worst.ratio.low == 0
+    assert 0.02 < found.worst.ratio.high < 0.1
+
+
+def test_nobody_approved_of_a_few_proves_nothing_where_few_are_approved_at_all() -> None:
+    """Of 30 applicants none is approved in one case of five where one in twenty is."""
+    found = impact(male=(50, 1_000), female=(0, 30))
+
+    assert found.worst is not None
+    assert found.worst.ratio is not None
+    assert found.worst.ratio.value == 0
+    assert found.too_low == ()
+
+
+def test_five_approvals_against_none_are_chance() -> None:
+    """All five are of one of two equal groups in one case of sixteen."""
+    assert impact(male=(5, 500), female=(0, 500)).too_low == ()
+    assert impact(male=(30, 500), female=(0, 500)).too_low != ()
+
+
+REGIONS = MonitoredGroup(
+    name="region", description="Where", values=tuple("abcdefgh"), least_ratio=0.8
+)
+
+
+def test_the_lowest_of_many_groups_that_are_treated_alike_is_not_too_low() -> None:
+    """Chance calls one of them so in at most 2.5 %, not in up to every other case."""
+    random = np.random.default_rng(0)
+    stopped = [
+        bool(
+            impact(
+                REGIONS, **{name: (random.binomial(100, 0.1), 100) for name in "abcdefgh"}
+            ).too_low
+        )
+        for _ in range(100)
+    ]
+
+    assert np.mean(stopped) <= 0.05
+
+
+def test_a_small_group_that_was_lucky_does_not_hide_what_is_sure_of_large_ones() -> None:
+    three = replace(SEX, values=("male", "female", "other"))
+
+    found = impact(three, male=(3_200, 4_000), female=(2_360, 4_000), other=(26, 31))
+
+    assert found.reference == "male"
+    assert [group.group for group in found.too_low] == ["female"]
 
 
 def test_loans_of_no_group_are_counted_as_not_stated() -> None:

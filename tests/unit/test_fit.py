@@ -1,14 +1,15 @@
 from __future__ import annotations
 
-import hashlib
-import subprocess
-import sys
+import inspect
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from sklearn.base import clone, is_classifier
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import cross_val_score
 
 from credit_core.adapters.onnx_model import OnnxClassifier
 from credit_core.domain.product import RiskDirection
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 FEATURES = PRODUCT.model_features
 POSITIONS = {feature.name: place for place, feature in enumerate(FEATURES)}
 BY_NAME = {candidate.name: candidate for candidate in CANDIDATES}
+ALL = {**BY_NAME, **CHALLENGERS}
 LOANS = some_loans()
 SPLIT = a_split(LOANS)
 
@@ -55,20 +57,33 @@ def test_a_candidate_ranks_answers_and_repeats_to_the_byte(candidate: Candidate)
     assert np.abs(answered[:, 1] - one.served_probability).max() < 1e-6
 
 
-def test_another_process_writes_the_same_bytes() -> None:
-    """Neither hashes of text nor threads have a part in it."""
-    program = (
-        "import hashlib; from tests.unit.test_fit import *; "
-        "print(hashlib.sha256(fit(PRODUCT, SPLIT, quick(BY_NAME['pairwise']), seed=3)"
-        ".to_bytes()).hexdigest())"
-    )
+@pytest.mark.parametrize("name", [*BY_NAME, *CHALLENGERS])
+def test_a_candidate_is_a_scikit_learn_classifier(name: str) -> None:
+    for package in ALL[name].packages:
+        pytest.importorskip(package)
+    loans = LOANS.where(np.arange(600))
+    settings = {"slope": 2.0, "intercept": -0.5, "stages": 1}
+    model = ALL[name].model(PRODUCT, 3, ALL[name].searched[0], **settings)
+    copied = clone(model)
 
-    printed = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, check=True, text=True
-    ).stdout
-
-    here = fit(PRODUCT, SPLIT, quick(BY_NAME["pairwise"]), seed=3)
-    assert printed.strip() == hashlib.sha256(here.to_bytes()).hexdigest()
+    assert is_classifier(model)
+    assert copied.get_params() == model.get_params()
+    assert copied.get_params().items() >= {**settings, **ALL[name].searched[0]}.items()
+    assert list(copied.get_params()) == sorted(inspect.signature(type(model)).parameters)
+    with pytest.raises(NotFittedError):
+        model.predict_proba(loans.matrix)
+    before = model.get_params()
+    assert model.fit(loans.matrix, loans.defaulted) is model
+    assert model.get_params() == before
+    assert (model.classes_.tolist(), model.n_features_in_) == ([0, 1], len(FEATURES))
+    probabilities = model.predict_proba(loans.matrix)
+    assert probabilities.sum(axis=1) == pytest.approx(np.ones(600))
+    assert (model.predict(loans.matrix) == (probabilities[:, 1] > 0.5)).all()
+    again = copied.fit(loans.matrix, loans.defaulted).predict_proba(loans.matrix)
+    assert again.tolist() == probabilities.tolist()
+    areas = cross_val_score(model, loans.matrix, loans.defaulted, cv=3, scoring="roc_auc")
+    assert np.isfinite(areas).all()
+    assert 0.5 < model.score(loans.matrix, loans.defaulted) <= 1
 
 
 def test_what_was_fitted_survives_its_own_bytes() -> None:
@@ -159,8 +174,8 @@ def test_a_calibration_never_turns_a_model_around() -> None:
 @pytest.mark.parametrize("candidate", CANDIDATES, ids=lambda candidate: candidate.name)
 def test_no_declared_direction_is_contradicted(candidate: Candidate) -> None:
     """Outcomes are turned around, so that every feature pulls against its direction."""
-    learned = candidate.learn(PRODUCT, LOANS.matrix, 1 - LOANS.defaulted, candidate.searched[0], 0)
-    *_, scorer = (learned.at(stage) for stage in range(4))
+    model = candidate.model(PRODUCT, 0, candidate.searched[0], stages=4)
+    model.fit(LOANS.matrix, 1 - LOANS.defaulted)
     rows = LOANS.matrix[:200]
     for feature, position in ((it, POSITIONS[it.name]) for it in FEATURES if it.risk):
         sign = 1 if feature.risk is RiskDirection.INCREASING else -1
@@ -168,7 +183,7 @@ def test_no_declared_direction_is_contradicted(candidate: Candidate) -> None:
         for value in np.nanquantile(LOANS.matrix[:, position], np.linspace(0, 1, 9)):
             moved = rows.copy()
             moved[:, position] = value
-            scores.append(scorer.score(moved))
+            scores.append(model.scores(moved))
         assert (sign * np.diff(scores, axis=0) >= -1e-9).all(), feature.name
 
 
@@ -176,11 +191,12 @@ def test_no_declared_direction_is_contradicted(candidate: Candidate) -> None:
 def test_a_feature_that_is_never_known_has_no_part(candidate: Candidate) -> None:
     loans = some_loans(400)
     loans.matrix[:, POSITIONS["employment_years"]] = np.nan
-    learned = candidate.learn(PRODUCT, loans.matrix, loans.defaulted, candidate.searched[0], 0)
+    model = candidate.model(PRODUCT, 0, candidate.searched[0], stages=4)
+    model.fit(loans.matrix, loans.defaulted)
     moved = loans.matrix.copy()
     moved[:, POSITIONS["employment_years"]] = 7
 
-    assert learned.at(3).score(moved).tolist() == learned.at(3).score(loans.matrix).tolist()
+    assert model.scores(moved).tolist() == model.scores(loans.matrix).tolist()
 
 
 def test_a_scorecard_s_lines_sum_to_its_log_odds() -> None:
@@ -228,12 +244,13 @@ def test_bins_of_integers_are_labelled_as_integers() -> None:
 
 
 def test_an_extreme_income_counts_no_more_than_a_high_one() -> None:
-    scorer = QUICK.learn(PRODUCT, LOANS.matrix, LOANS.defaulted, QUICK.searched[0], 0).at(3)
+    model = QUICK.model(PRODUCT, 0, QUICK.searched[0], stages=4)
+    model.fit(LOANS.matrix, LOANS.defaulted)
     rich, richer = LOANS.matrix[:1].copy(), LOANS.matrix[:1].copy()
     rich[0, POSITIONS["annual_income"]] = LOANS.matrix[:, POSITIONS["annual_income"]].max()
     richer[0, POSITIONS["annual_income"]] = 1e7
 
-    assert scorer.score(rich) == scorer.score(richer)
+    assert model.scores(rich) == model.scores(richer)
 
 
 @pytest.mark.parametrize("name", CHALLENGERS)

@@ -169,7 +169,8 @@ def test_an_artifact_that_answers_otherwise_than_the_fitted_model_is_stopped(
 ) -> None:
     found = failures(serving(healthy, with_weights_scaled(healthy.candidate.onnx, 1.1)))
 
-    assert "by more in 600" in found["parity"].evidence
+    rows = len(healthy.split.tested) + len(healthy.candidate.probes)
+    assert f"by more in {rows}" in found["parity"].evidence
     assert "differently" in found["same_decisions"].evidence
     assert "off by at most" in found["golden_vectors"].evidence
 
@@ -216,7 +217,7 @@ def test_a_decision_that_flips_at_the_cut_off_is_stopped(healthy: Contender) -> 
     )
 
     assert set(found) == {"same_decisions"}
-    assert "decide 1 of 600 loans differently" in found["same_decisions"].evidence
+    assert "decide 1 of 600 loans" in found["same_decisions"].evidence
 
 
 def test_a_model_against_a_declared_direction_is_stopped(healthy: Contender) -> None:
@@ -307,8 +308,10 @@ def test_without_golden_vectors_nothing_was_checked(healthy: Contender) -> None:
 
 def by_income(split: LoanSplit, least_ratio: float | None) -> tuple[CreditProduct, LoanSplit]:
     """Return a product that monitors a group that has to do with income."""
+    # The product's own cut-off approves six of these loans, which prove nothing.
     product = replace(
         PRODUCT,
+        policy=replace(PRODUCT.policy, approve_up_to=0.095),
         monitored_groups=(
             MonitoredGroup(
                 name="district",

@@ -149,6 +149,37 @@ def test_every_measure_has_an_interval_around_its_value() -> None:
         assert found[name].low < found[name].value < found[name].high
 
 
+def test_an_error_of_calibration_lies_within_its_own_interval() -> None:
+    """Chance adds to it, and to a resample twice: plain percentiles lie above it."""
+    random = np.random.default_rng(2)
+    for _ in range(10):
+        probability = random.uniform(0.05, 0.6, 400)
+        defaulted = (random.random(400) < probability).astype(np.int64)
+        found = estimates(defaulted, probability, seed=0, resamples=200)
+        for name in ("ks", "calibration_error"):
+            assert 0 <= found[name].low <= found[name].value <= found[name].high, name
+
+
+def test_loans_of_one_applicant_do_not_count_as_so_many() -> None:
+    """Each loan is there four times: the interval is that of a quarter of them."""
+    random = np.random.default_rng(3)
+    probability = random.uniform(0.05, 0.6, 500)
+    defaulted = (random.random(500) < probability).astype(np.int64)
+    once = estimates(defaulted, probability, seed=0)["auc"]
+    whose = np.tile(np.arange(500), 4)
+    four = np.tile(defaulted, 4), np.tile(probability, 4)
+
+    together = estimates(*four, seed=0, applicants=whose)["auc"]
+    apart = estimates(*four, seed=0)["auc"]
+
+    assert together.high - together.low == pytest.approx(once.high - once.low, rel=0.01)
+    assert apart.high - apart.low < 0.6 * (once.high - once.low)
+    shifted = np.tile(random.permutation(probability), 4)
+    paired = differences(four[0], four[1], shifted, seed=0, applicants=whose)["auc"]
+    loose = differences(four[0], four[1], shifted, seed=0)["auc"]
+    assert paired.high - paired.low > 1.5 * (loose.high - loose.low)
+
+
 def test_the_same_seed_gives_the_same_interval() -> None:
     defaulted, answers = some_answers(300)
 

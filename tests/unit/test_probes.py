@@ -10,9 +10,10 @@ import pytest
 
 from credit_core.adapters.onnx_model import OnnxClassifier
 from model_build import boosting
+from model_build.candidates import CANDIDATES
 from model_build.fitted import FittedCandidate
 from model_build.gates import judge
-from model_build.learning import Calibration
+from model_build.onnx_export import to_onnx
 from model_build.probes import MOST_THRESHOLDS, threshold_probes
 from tests.builders import PRODUCT
 from tests.builders_onnx import a_linear_onnx
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from model_build.loans import LoanSplit
 
 INPUTS = len(PRODUCT.model_features)
+(ADDITIVE,) = (candidate for candidate in CANDIDATES if candidate.name == "additive")
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +37,13 @@ def boosted(split: LoanSplit) -> FittedCandidate:
     """Return boosted trees with their probes, as the exporter of the moment writes them."""
     fitted, tested = split.fitted, split.tested
     parameters = boosting.SEARCHED[0]
-    scorer = boosting.learn_additive(PRODUCT, fitted.matrix, fitted.defaulted, parameters, 0).at(40)
-    onnx = scorer.to_onnx(Calibration(1.0, 0.0), input_count=INPUTS)
+    model = ADDITIVE.model(PRODUCT, 0, parameters, stages=41)
+    model.fit(fitted.matrix, fitted.defaulted)
+    onnx = to_onnx(model)
     probes = threshold_probes(onnx, tested.matrix)
 
     def probability(matrix: NDArray[np.float32]) -> NDArray[np.float64]:
-        found: NDArray[np.float64] = 1 / (1 + np.exp(-scorer.score(matrix)))
-        return found
+        return model.predict_proba(matrix)[:, 1]
 
     answers = probability(tested.matrix)
     return FittedCandidate(

@@ -67,7 +67,7 @@ class FakeRegistry:
         onnx: bytes,
         report: bytes,
         *,
-        registered_by: str = "",
+        registered_by: str,
         as_of: datetime | None = None,
     ) -> None:
         del onnx, report, registered_by, as_of

@@ -184,7 +184,7 @@ class ModelRegistry(Protocol):
         onnx: bytes,
         report: bytes,
         *,
-        registered_by: str = ...,
+        registered_by: str,
         as_of: datetime | None = None,
     ) -> None:
         """Keep a model for good, signed. Registering the same bytes again changes nothing.

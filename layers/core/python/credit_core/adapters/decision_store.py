@@ -11,6 +11,7 @@ from credit_core.adapters.aws_calls import CALL_ERRORS, JsonApi, RefusedError, p
 from credit_core.adapters.dynamodb_items import from_dynamodb, to_dynamodb
 from credit_core.domain.application_records import DECISION, SUPERSEDED
 from credit_core.domain.model_manifest import ROLLOUT_RECORD, RolloutPointer
+from credit_core.domain.places import rollout_partition
 from credit_core.domain.receipt import receipt_of
 from credit_core.errors import ModelUnavailableError, StoreUnavailableError
 from credit_core.ports import Readout, StoredFeatures
@@ -60,7 +61,10 @@ class DynamoDecisionStore:
         self._decisions = decisions_table
         self._registry = registry_table
         self._on_damaged_pointer = on_damaged_pointer
-        self._pointer_key = {"product": {"S": product}, "record": {"S": ROLLOUT_RECORD}}
+        self._pointer_key = {
+            "product": {"S": rollout_partition(product)},
+            "record": {"S": ROLLOUT_RECORD},
+        }
 
     def read(
         self, entity_keys: Sequence[str], *, application_id: str, with_pointer: bool, timer: Timer

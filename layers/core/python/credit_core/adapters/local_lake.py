@@ -58,7 +58,7 @@ class WrittenTrainingSet:
     """What was written: rows, those of them that defaulted, and what each view gave."""
 
     rows: int
-    positives: int
+    defaults: int
     columns: tuple[str, ...]
     views: Mapping[str, ViewShares]
 
@@ -227,11 +227,11 @@ class LocalLake:
         (found,) = connection.execute(
             f"SELECT {', '.join(counts)} FROM {_parquet([parquet])}"  # noqa: S608 (see _create_views)
         ).fetchall()
-        rows, positives, *of_views = found
+        rows, defaults, *of_views = found
         shares = [ViewShares(*of_views[start : start + 3]) for start in range(0, len(of_views), 3)]
         names = [view.name for view in self._product.feature_views]
         columns = training_set_columns(self._product)
-        return WrittenTrainingSet(rows, positives, columns, dict(zip(names, shares, strict=True)))
+        return WrittenTrainingSet(rows, defaults, columns, dict(zip(names, shares, strict=True)))
 
 
 def _select(table: LakeTable, paths: Sequence[Path], types: Mapping[str, str | None]) -> str:

@@ -78,15 +78,13 @@ class ModelArtifacts:
             ArtifactIntegrityError: Manifest or model are not the bytes that were registered.
             ModelUnavailableError: They cannot be fetched.
         """
-        product = self._product.name
         manifest = verified_manifest(
             self._read,
-            product,
+            self._product.name,
             version=model.version,
             manifest_sha256=model.manifest_sha256,
         )
-        key = model_key(product, model.version)
-        verify_sha256(key, self._read(key), manifest.onnx_sha256)
+        verified_onnx(self._read, manifest)
 
 
 def verified_model(
@@ -123,9 +121,7 @@ def verified_model(
         read, product, version=version, manifest_sha256=manifest_sha256, is_signed=is_signed
     )
     check(manifest)
-    key = model_key(product, version)
-    body = read(key)
-    verify_sha256(key, body, manifest.onnx_sha256)
+    body = verified_onnx(read, manifest)
     model = OnnxModel.from_bytes(body, manifest, manifest_sha256=manifest_sha256)
     check_golden_vectors(model)
     return model
@@ -157,6 +153,19 @@ def verified_manifest(
             f"{key} is the manifest of {manifest.product}'s model {manifest.version}"
         )
     return manifest
+
+
+def verified_onnx(read: Callable[[str], bytes], manifest: ModelManifest) -> bytes:
+    """Return the ONNX file that a manifest was registered with.
+
+    Raises:
+        ArtifactIntegrityError: It is not the bytes that were registered.
+        ModelUnavailableError: It cannot be fetched.
+    """
+    key = model_key(manifest.product, manifest.version)
+    body = read(key)
+    verify_sha256(key, body, manifest.onnx_sha256)
+    return body
 
 
 def check_golden_vectors(model: OnnxModel) -> None:

@@ -27,6 +27,7 @@ from credit_core.domain.model_manifest import (
     verify_sha256,
 )
 from credit_core.domain.online_store import timestamp_text
+from credit_core.domain.places import rollout_partition
 from credit_core.errors import (
     ArtifactIntegrityError,
     ModelUnavailableError,
@@ -63,8 +64,6 @@ CONFLICTS = {"ConditionalCheckFailed", "TransactionConflict"}
 
 MODEL, MOVE, APPROVAL = "model#", "move#", "approval#"
 """What the sort keys of the registry's items begin with, beside the one pointer."""
-
-TRAINING = "training"
 
 
 class S3DynamoModelRegistry:
@@ -105,7 +104,7 @@ class S3DynamoModelRegistry:
         onnx: bytes,
         report: bytes,
         *,
-        registered_by: str = TRAINING,
+        registered_by: str,
         as_of: datetime | None = None,
     ) -> None:
         """Keep a model for good, signed. Registering the same bytes again changes nothing.
@@ -167,15 +166,6 @@ class S3DynamoModelRegistry:
         if item is None:
             raise ModelUnavailableError(f"model {version} is not registered for {self._product}")
         return _registered(item)
-
-    def manifest_sha256(self, version: str) -> str:
-        """Return the SHA-256 of the manifest that was registered under a version.
-
-        Raises:
-            ModelUnavailableError: There is no such version.
-            StoreUnavailableError: The registry did not answer.
-        """
-        return self.find(version).reference.manifest_sha256
 
     def models(self) -> Iterator[RegisteredModel]:
         """Yield the registered models, in the order of their versions.
@@ -397,7 +387,10 @@ class S3DynamoModelRegistry:
             raise _unavailable("the registry", error) from None
 
     def _key(self, record: str) -> dict[str, AttributeValueTypeDef]:
-        return {"product": {"S": self._product}, "record": {"S": record}}
+        return {"product": {"S": self._partition(record)}, "record": {"S": record}}
+
+    def _partition(self, record: str) -> str:
+        return self._product if record.startswith(MODEL) else rollout_partition(self._product)
 
     def _item(self, record: str) -> dict[str, Any] | None:
         try:
@@ -415,7 +408,7 @@ class S3DynamoModelRegistry:
             KeyConditionExpression="product = :product AND begins_with(#record, :prefix)",
             ExpressionAttributeNames={"#record": "record"},
             ExpressionAttributeValues={
-                ":product": {"S": self._product},
+                ":product": {"S": self._partition(prefix)},
                 ":prefix": {"S": prefix},
             },
             ConsistentRead=True,

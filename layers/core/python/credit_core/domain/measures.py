@@ -24,6 +24,9 @@ LEAST_SHARE = 1e-4
 """Stands for an empty bin, whose logarithm has no value. Its share of a PSI is then about 0.01."""
 SMALLEST_PROBABILITY = 1e-15
 
+DISTANCES = ("ks", "calibration_error")
+"""Measures to which chance adds, and to a resample, in which chance is at work twice, twice."""
+
 
 class Measures(NamedTuple):
     """Each measure as one value, or of several weightings as an array of shape (r,)."""
@@ -136,27 +139,37 @@ def estimates(
     *,
     seed: int,
     resamples: int = RESAMPLES,
+    applicants: NDArray[np.int64] | None = None,
 ) -> dict[str, Estimate]:
     """Return each measure of ``NAMES`` with its interval.
 
-    Intervals are percentile bootstraps over loans, not stratified: how many of them default is
-    chance too. Resamples in which all or none default are left out.
+    Intervals are percentile bootstraps over applicants, not stratified: how many of them default is
+    chance too. Resamples in which all or none default are left out. Those of ``DISTANCES`` are
+    moved by the bootstrap's bias, else the value itself may lie below them: they tell what as many
+    other loans would show, chance included.
 
     Args:
         defaulted: 1 for a default, else 0, shape (n,).
         probability_of_default: Shape (n,).
         seed: The same seed draws the same resamples, so that models are compared on equal ones.
         resamples: Number of bootstrap resamples.
+        applicants: Whose loan each is, shape (n,): who has two is drawn with both, because they
+            end alike more often than by chance. None where each loan is another's.
 
     Source:
-        Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
+        Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapters 10 and 13; Davison
+        and Hinkley, Bootstrap Methods and their Application (1997), section 3.8, on clusters.
     """
-    return _intervals(
+    found = _intervals(
         lambda weights: measured(defaulted, probability_of_default, weights),
         len(defaulted),
         seed=seed,
         resamples=resamples,
+        applicants=applicants,
     )
+    for name in DISTANCES:
+        found[name] = found[name].model_copy(update={"low": max(found[name].low, 0.0)})
+    return found
 
 
 def differences(
@@ -166,18 +179,19 @@ def differences(
     *,
     seed: int,
     resamples: int = RESAMPLES,
+    applicants: NDArray[np.int64] | None = None,
 ) -> dict[str, Estimate]:
     """Return by how much each measure of ``NAMES`` is larger for ``one``, on the same loans.
 
     Both probabilities have shape (n,). The bootstrap is paired: what makes a resample hard for both
-    cancels out.
+    cancels out. Other arguments are those of ``estimates``.
     """
 
     def apart(weights: NDArray[np.float64] | None) -> Measures:
         pair = measured(defaulted, one, weights), measured(defaulted, other, weights)
         return Measures(*(first - second for first, second in zip(*pair, strict=True)))
 
-    found = _intervals(apart, len(defaulted), seed=seed, resamples=resamples)
+    found = _intervals(apart, len(defaulted), seed=seed, resamples=resamples, applicants=applicants)
     auc = found["auc"]
     found["gini"] = Estimate(value=2 * auc.value, low=2 * auc.low, high=2 * auc.high)
     return found
@@ -270,22 +284,29 @@ def _intervals(
     *,
     seed: int,
     resamples: int,
+    applicants: NDArray[np.int64] | None,
 ) -> dict[str, Estimate]:
     random = np.random.default_rng(seed)
     drawn = []
+    people = loans
+    whose: slice | NDArray[np.intp] = slice(None)
+    if applicants is not None:
+        distinct, places = np.unique(applicants, return_inverse=True)
+        if len(distinct) < loans:
+            people, whose = len(distinct), places
     at_once = max(1, WEIGHTS_AT_ONCE // loans)
     for start in range(0, resamples, at_once):
         size = min(at_once, resamples - start)
-        weights = random.multinomial(loans, np.full(loans, 1 / loans), size=size)
-        drawn.append(measure(weights.astype(np.float64)))
+        weights = random.multinomial(people, np.full(people, 1 / people), size=size)
+        drawn.append(measure(weights[:, whose].astype(np.float64)))
     point = measure(None)
     found = {}
     for name in NAMES:
         values = np.concatenate([getattr(sample, name) for sample in drawn])
+        value = float(getattr(point, name)[0])
         low, high = np.nanquantile(values, [0.025, 0.975])
-        found[name] = Estimate(
-            value=float(getattr(point, name)[0]), low=float(low), high=float(high)
-        )
+        added = float(np.nanmean(values)) - value if name in DISTANCES else 0.0
+        found[name] = Estimate(value=value, low=float(low) - added, high=float(high) - added)
     return found
 
 

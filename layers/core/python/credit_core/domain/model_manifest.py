@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 ROLLOUT_RECORD = "rollout"
 """Sort key of the registry's one item per product that holds the rollout pointer."""
+
+MODEL, MANIFEST, REPORT = "model.onnx", "manifest.json", "report.html"
+"""The files of a model, wherever they lie."""
+
+MEASURES = ("auc", "gini", "ks", "brier", "log_loss", "calibration_error", "stability")
+"""The estimates of an evaluation, in the order in which people read them."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,80}$")]
@@ -140,7 +146,12 @@ class ModelManifest(_Record):
     @property
     def gates_passed(self) -> bool:
         """Whether every gate passed; a model without gates did not pass them."""
-        return bool(self.gates) and all(gate.passed for gate in self.gates)
+        return bool(self.gates) and not self.failed_gates
+
+    @property
+    def failed_gates(self) -> tuple[Gate, ...]:
+        """The gates that did not pass."""
+        return tuple(gate for gate in self.gates if not gate.passed)
 
     def to_json(self) -> bytes:
         """Return the manifest as it is stored: readable, keys in order of definition."""
@@ -156,7 +167,12 @@ class ModelManifest(_Record):
         try:
             return cls.model_validate_json(body)
         except ValidationError as error:
-            message = f"the manifest cannot be read: {error.error_count()} fault(s)"
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(str(part) for part in first["loc"]) or "the whole of it"
+            others = error.error_count() - 1
+            message = f"the manifest cannot be read: {place}: {first['msg']}"
+            if others:
+                message += f" (and {others} more fault(s))"
             raise ModelUnavailableError(message) from None
 
     def check_serves(self, product: CreditProduct) -> None:
@@ -188,12 +204,12 @@ def categories_of(product: CreditProduct) -> dict[str, tuple[str, ...]]:
 
 def model_key(product: str, version: str) -> str:
     """Key of the ONNX file in the models bucket."""
-    return f"{product}/{version}/model.onnx"
+    return f"{product}/{version}/{MODEL}"
 
 
 def manifest_key(product: str, version: str) -> str:
     """Key of the manifest in the models bucket."""
-    return f"{product}/{version}/manifest.json"
+    return f"{product}/{version}/{MANIFEST}"
 
 
 def signature_key(product: str, version: str) -> str:
@@ -203,7 +219,7 @@ def signature_key(product: str, version: str) -> str:
 
 def report_key(product: str, version: str) -> str:
     """Key of the model report in the models bucket."""
-    return f"{product}/{version}/report.html"
+    return f"{product}/{version}/{REPORT}"
 
 
 def verify_sha256(key: str, body: bytes, expected: str) -> None:
@@ -259,3 +275,21 @@ class RolloutPointer(_Record):
     moved_by: str
     challenger: Challenger | None = None
     previous_champion: ModelReference | None = None
+
+
+def who_answers(pointer: RolloutPointer | None) -> dict[str, Any]:
+    """Return the JSON object in which a caller is told which models answer, and who moved them."""
+    if pointer is None:
+        names = ("champion", "challenger", "mode", "share", "previous_champion")
+        return {**dict.fromkeys(names), "revision": 0, "moved_at": None, "moved_by": None}
+    challenger, previous = pointer.challenger, pointer.previous_champion
+    return {
+        "champion": pointer.champion.version,
+        "challenger": challenger.model.version if challenger else None,
+        "mode": challenger.mode.value if challenger else None,
+        "share": challenger.share if challenger else None,
+        "previous_champion": previous.version if previous else None,
+        "revision": pointer.revision,
+        "moved_at": pointer.moved_at.isoformat(),
+        "moved_by": pointer.moved_by,
+    }

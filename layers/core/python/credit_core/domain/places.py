@@ -62,6 +62,14 @@ def watermark_partition(product: str) -> str:
     return f"{product}#materialization"
 
 
+def rollout_partition(product: str) -> str:
+    """Return the partition key of a product's rollout pointer, its moves and approvals.
+
+    Models have another: who registers them cannot make one of them answer.
+    """
+    return f"{product}#rollout"
+
+
 def retraining_partition(product: str) -> str:
     """Return the partition key of a product's retraining lock in the registry."""
     return f"{product}#retraining"

@@ -333,7 +333,7 @@ def _refuse_a_second_trial(pointer: RolloutPointer | None, version: str) -> None
 
 
 def _refuse_failed_gates(manifest: ModelManifest, *, allowed: frozenset[str]) -> None:
-    failed = [gate.name for gate in manifest.gates if not gate.passed and gate.name not in allowed]
+    failed = [gate.name for gate in manifest.failed_gates if gate.name not in allowed]
     if failed or not manifest.gates:
         names = ", ".join(failed) or "no gates"
         raise ModelUnavailableError(f"model {manifest.version} stays out; it failed: {names}")

@@ -23,7 +23,7 @@ from credit_core.domain.online_store import entity_key, timestamp_text
 from credit_core.domain.product import RETENTION_TTLS
 from credit_core.errors import InvalidFeatureFileError
 from credit_core.use_cases.materialize import RowInspection, is_hidden
-from credit_core.use_cases.plan_materialization import parts_of
+from credit_core.use_cases.plan_materialization import Footers, LakeListing, parts_of
 from credit_core.use_cases.score import serve_row
 from credit_core.use_cases.served_decisions import READ_ERRORS
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from credit_core.domain.online_store import FeatureRow
     from credit_core.domain.product import CreditProduct, FeatureView
     from credit_core.ports import FilePart, LakeRow, Metrics
-    from credit_core.use_cases.plan_materialization import LakeObject, PartBounds, RowGroup
+    from credit_core.use_cases.plan_materialization import PartBounds
     from credit_core.use_cases.served_decisions import ServedDecisions
 
 LONGEST_UPLOAD = timedelta(days=3)
@@ -100,23 +100,8 @@ class SearchableFile(Protocol):
         """
 
 
-class SearchableLake(Protocol):
+class SearchableLake(LakeListing, Footers, Protocol):
     """The feature files."""
-
-    def objects(self, prefix: str) -> Iterable[LakeObject]:
-        """Yield the objects below a prefix.
-
-        Raises:
-            StoreUnavailableError: The lake did not answer.
-        """
-
-    def row_groups(self, key: str) -> Sequence[RowGroup]:
-        """Return a file's row groups in order.
-
-        Raises:
-            InvalidFeatureFileError: It is no whole Parquet file.
-            StoreUnavailableError: The lake did not answer.
-        """
 
     def open(self, part: FilePart, view: FeatureView) -> AbstractContextManager[SearchableFile]:
         """Open a part of a file and check its columns against the view.
