@@ -122,7 +122,8 @@ def _descriptions(product: CreditProduct) -> Iterator[Finding]:
 
 def _entities(product: CreditProduct) -> Iterator[Finding]:
     used = {view.entity.name for view in product.feature_views}
-    for entity in product.entities:
+    # The first is who applies: by it models are shared out, and loans kept together in a fold.
+    for entity in product.entities[1:]:
         if entity.name not in used:
             yield Finding(
                 severity=Severity.WARNING,

@@ -105,6 +105,9 @@ __all__ = [
 class CreditProduct:
     """Everything the service has to know about one credit product.
 
+    The first of ``entities`` is who applies: by its keys a challenger's share is drawn, and loans
+    are kept together when a model is trained.
+
     Raises:
         InvalidProductError: The definition contradicts itself; all faults are listed.
     """
