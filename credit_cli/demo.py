@@ -99,7 +99,7 @@ def bring_up(checkout: Checkout, progress: Progress, *, port: int, product: str)
     return deployment
 
 
-def run_demo(checkout: Checkout, progress: Progress, *, port: int, retrain: bool) -> Demo:
+def run_demo(checkout: Checkout, progress: Progress, *, port: int) -> Demo:
     """Run every step and return what came out.
 
     Raises:
@@ -126,7 +126,7 @@ def run_demo(checkout: Checkout, progress: Progress, *, port: int, retrain: bool
     with progress.step("Materialization") as step:
         materialized = materialize(aws, deployment, step, uploaded=sample.uploaded > 0)
     with progress.step("Retraining") as step:
-        champion = train(aws, deployment, step, anew=retrain)
+        champion = train(aws, deployment, step)
     with progress.step("Decision") as step:
         token = api.fetch_token(aws, deployment).access_token
         # On AWS the alias is kept warm. Here a first request starts the worker; this one is no
@@ -211,14 +211,14 @@ def materialize(
     return counts
 
 
-def train(aws: LocalAws, deployment: Deployment, step: Step, *, anew: bool) -> Champion:
+def train(aws: LocalAws, deployment: Deployment, step: Step) -> Champion:
     """Run the retraining, unless there is a champion; return the champion.
 
     Raises:
         PipelineError: It failed, or a gate did not pass.
         DeploymentError: The registry names a model that can't be read.
     """
-    champion = None if anew else find_champion(aws, deployment, DEFAULT_PRODUCT)
+    champion = find_champion(aws, deployment, DEFAULT_PRODUCT)
     kept = champion is not None
     if champion is None:
         execution = retraining.start(aws, deployment, trigger="credit demo")

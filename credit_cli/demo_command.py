@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
-
-import typer
 
 from credit_cli.api import curl
 from credit_cli.checkout import Checkout
@@ -18,9 +15,6 @@ from credit_cli.terminal import Json, print_json, progress_for, say
 def demo(
     *,
     port: Port = None,
-    retrain: Annotated[
-        bool, typer.Option("--retrain", help="Train even if there is a champion.")
-    ] = False,
     as_json: Json = False,
 ) -> None:
     """From nothing to a decided application on the local cloud."""
@@ -32,7 +26,7 @@ def demo(
     checkout, progress = Checkout(), progress_for(as_json=as_json)
     started = time.monotonic()
     with LocalCloud(checkout).exclusively():
-        done = run_demo(checkout, progress, port=chosen_port(checkout, port), retrain=retrain)
+        done = run_demo(checkout, progress, port=chosen_port(checkout, port))
     seconds = time.monotonic() - started
     if as_json:
         print_json(done.as_document(progress) | {"seconds": round(seconds, 1)})
