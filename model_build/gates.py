@@ -14,6 +14,7 @@ import numpy as np
 from credit_core.adapters.onnx_model import FLOAT32, INPUT_NAME, OUTPUT_NAME, OnnxClassifier
 from credit_core.domain.fairness import adverse_impact
 from credit_core.domain.feature_matrix import with_derived
+from credit_core.domain.measures import NORMAL_95
 from credit_core.domain.model_manifest import Gate, Split
 from credit_core.domain.policy import outcome_of, probability
 from credit_core.domain.product import RiskDirection
@@ -303,7 +304,7 @@ def _calibration(contender: Contender, _loaded: _Loaded) -> Gate:
     expected, observed = float(answers.sum()), tested.defaults
     ratio = observed / expected if expected else math.inf
     slope, error = calibration_slope(tested.defaulted, answers)
-    low, high = slope - 1.96 * error, slope + 1.96 * error
+    low, high = slope - NORMAL_95 * error, slope + NORMAL_95 * error
     fitted = contender.split.fitted
     constant = float(np.mean((fitted.defaults / len(fitted) - tested.defaulted) ** 2))
     faults = []

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from credit_core.domain.measures import share_interval
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from credit_core.domain.policy_definition import Policy
 
-NORMAL_95 = 1.959964
 BAND_RESAMPLES = 200
 BAND_GRID = np.linspace(0, 1, 81)
 MOST_STEPS = 240
@@ -52,26 +53,6 @@ class Curve:
 
     across: NDArray[np.float64]
     upward: NDArray[np.float64]
-
-
-def wilson(events: float, trials: float) -> tuple[float, float]:
-    """Return the 95 % interval of a share.
-
-    Source: Wilson, Journal of the American Statistical Association 22 (1927).
-
-    >>> tuple(round(end, 3) for end in wilson(5, 100))
-    (0.022, 0.112)
-    """
-    if trials <= 0:
-        return 0.0, 1.0
-    share, square = events / trials, NORMAL_95**2
-    centre = (share + square / (2 * trials)) / (1 + square / trials)
-    spread = (
-        NORMAL_95
-        * math.sqrt(share * (1 - share) / trials + square / (4 * trials**2))
-        / (1 + square / trials)
-    )
-    return max(centre - spread, 0.0), min(centre + spread, 1.0)
 
 
 def receiver_operating_curve(
@@ -135,7 +116,7 @@ def equal_bins(
 def bin_of(defaulted: NDArray[np.int64], probability: NDArray[np.float64]) -> Bin:
     """Return what is true of some loans; without any, no rates."""
     loans, defaults = len(defaulted), int(defaulted.sum())
-    low, high = wilson(defaults, loans)
+    low, high = share_interval(defaults, loans)
     if not loans:
         return Bin(0, 0, math.nan, math.nan, math.nan, math.nan, math.nan, math.nan)
     return Bin(
@@ -226,7 +207,7 @@ def approved_at(
 
 
 def _approved(cutoff: float, defaults: int, size: int, total: int) -> Approved:
-    low, high = wilson(defaults, size)
+    low, high = share_interval(defaults, size)
     return Approved(cutoff, size / total, defaults / size if size else math.nan, low, high)
 
 

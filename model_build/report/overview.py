@@ -41,7 +41,6 @@ ALGORITHMS = {
     "neural_network": "A small neural network, as a challenger: its reasons cannot be exact.",
 }
 MOST_PERIODS = 24
-LEAST_PERIODS = 6
 
 
 def cover(facts: Facts) -> Markup:

@@ -89,22 +89,22 @@ def estimate(found: Estimate, digits: int = 3) -> str:
     return f"{decimal(found.value, digits)} ({interval(found.low, found.high, digits)})"
 
 
-def percent_interval(low: float, high: float, digits: int = 1) -> str:
+def percent_interval(low: float, high: float) -> str:
     """Return the ends of an interval of shares.
 
     >>> percent_interval(0.04, 0.06).replace(SPACE, " ")
     '4.0 to 6.0 %'
     """
-    return f"{decimal(low * 100, digits)} to {percent(high, digits)}"
+    return f"{decimal(low * 100, 1)} to {percent(high, 1)}"
 
 
-def plural(number: int, one: str, many: str = "") -> str:
+def plural(number: int, one: str) -> str:
     """Return a number of things.
 
     >>> plural(1, "gate"), plural(2, "gate")
     ('1 gate', '2 gates')
     """
-    return f"{count(number)} {one if number == 1 else many or one + 's'}"
+    return f"{count(number)} {one if number == 1 else one + 's'}"
 
 
 def day(event: str | None) -> str:

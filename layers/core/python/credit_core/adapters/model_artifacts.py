@@ -199,8 +199,8 @@ def check_golden_vectors(model: OnnxModel) -> None:
 def objects_in(bucket: Bucket) -> Callable[[str], bytes]:
     """Return how the scorer reads objects.
 
-    No deadline is set: where a request is not running, Lambda stops a function's threads, and
-    their clocks go on. Each wait for the next bytes has its limit.
+    No deadline is set: while no request runs, Lambda stops a function's threads, and a deadline
+    might count that time. Each wait for the next bytes has its limit.
     """
 
     def read(key: str) -> bytes:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+NORMAL_95 = 1.959964
+"""Standard errors from the middle of a 95 % interval of the normal distribution to its ends."""
+
 RESAMPLES = 1_000
 WEIGHTS_AT_ONCE = 4_000_000
 """Bounds memory: about so many weights of loans are held together."""
@@ -223,6 +226,26 @@ def delong_p_value(
     if variance <= 0:
         return 1.0 if areas[0] == areas[1] else 0.0
     return math.erfc(abs(areas[0] - areas[1]) / math.sqrt(2 * variance))
+
+
+def share_interval(events: float, trials: float) -> tuple[float, float]:
+    """Return the 95 % interval of a share, 0 to 1 without trials.
+
+    Source: Wilson, Journal of the American Statistical Association 22 (1927).
+
+    >>> tuple(round(end, 3) for end in share_interval(5, 100))
+    (0.022, 0.112)
+    """
+    if trials <= 0:
+        return 0.0, 1.0
+    share, square = events / trials, NORMAL_95**2
+    centre = (share + square / (2 * trials)) / (1 + square / trials)
+    spread = (
+        NORMAL_95
+        * math.sqrt(share * (1 - share) / trials + square / (4 * trials**2))
+        / (1 + square / trials)
+    )
+    return max(centre - spread, 0.0), min(centre + spread, 1.0)
 
 
 def population_stability_index(

@@ -22,12 +22,14 @@ import numpy as np
 from credit_core.domain.loan_outcome import LoanOutcome, default_within
 from credit_core.domain.measures import (
     NAMES,
+    NORMAL_95,
     SMALLEST_PROBABILITY,
     delong_p_value,
     differences,
     distribution_of,
     estimates,
     population_stability_index,
+    share_interval,
     shares_in,
 )
 from credit_core.domain.metrics import Measurement, Metric, Unit, dimensions
@@ -51,7 +53,6 @@ FEWEST_OF_A_CLASS = 10
 CALIBRATION_BINS = 10
 SEED = 0
 SIGNIFICANT = 0.05
-NORMAL_95 = 1.96
 
 OTHER = {Role.CHAMPION: Role.CHALLENGER, Role.CHALLENGER: Role.CHAMPION}
 
@@ -253,7 +254,7 @@ def _agreement(sample: Sequence[_Answers]) -> dict[str, Any]:
     counts = Counter(each.outcomes for each in sample)
     names = [str(outcome) for outcome in Outcome]
     same = sum(count for (one, other), count in counts.items() if one == other)
-    low, high = share_interval(same, len(sample))
+    low, high = share_interval(same, len(sample)) if sample else (None, None)
     return {
         "same": same,
         "of": len(sample),
@@ -332,22 +333,6 @@ def _calibration(defaulted: NDArray[np.int64], probability: NDArray[np.float64])
             if len(chosen)
         ],
     }
-
-
-def share_interval(count: int, of: int) -> tuple[float | None, float | None]:
-    """Return the 95 % interval of a share, None where nothing was counted.
-
-    Source: Wilson, Journal of the American Statistical Association 22 (1927).
-
-    >>> [round(edge, 3) for edge in share_interval(98, 100)]
-    [0.93, 0.994]
-    """
-    if not of:
-        return None, None
-    share, square = count / of, NORMAL_95**2
-    middle = share + square / (2 * of)
-    width = NORMAL_95 * math.sqrt(share * (1 - share) / of + square / (4 * of * of))
-    return (middle - width) / (1 + square / of), (middle + width) / (1 + square / of)
 
 
 def _probabilities(
