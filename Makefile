@@ -15,11 +15,11 @@ PYTHON ?= $(shell for p in python3.13 python3; do \
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.13 --generate-hashes \
 	--no-emit-index-url --no-config --custom-compile-command 'make lock' $(LOCK_FLAGS)
 
-.PHONY: help env layers demo test check bench lock local-up local-down clean
+.PHONY: help env layers demo test check bench lock release-snapshot local-up local-down clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+: .*## |^[a-z-]+:  ## ' $(MAKEFILE_LIST) | \
-		sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+		sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{ printf "  make %-16s %s\n", $$1, $$2 }'
 
 env:  ## Create or update .venv, .cloud-venv and node_modules
 	@test -n "$(PYTHON)" || { \
@@ -56,6 +56,9 @@ lock: env  ## Lock the requirements anew; LOCK_FLAGS=--upgrade raises versions
 			--output-file layers/$$name/requirements.txt || exit 1; done
 	@$(IN_VENV) npm install --package-lock-only --silent
 
+release-snapshot: env  ## Write down what a release holds, for later ones not to replace it
+	@$(IN_VENV) python -m tests.infrastructure.release
+
 local-up: env  ## Start the local cloud and deploy to it
 	@$(IN_VENV) credit local up
 
@@ -64,5 +67,5 @@ local-down:  ## Stop the local cloud and remove what it holds
 		$(IN_VENV) credit local down
 
 clean:  ## Remove everything that make has created; stop the local cloud first
-	rm -rf .venv .cloud-venv node_modules .build .local cdk.out \
+	rm -rf .venv .cloud-venv node_modules .build .local .local-enforcing cdk.out \
 		.mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -155,6 +155,7 @@ def make_world(scratch: Path, *, applicants: int, trained: TrainedModel | None =
         models_bucket="models",
         signing_key=key,
         entity_key_secret="entity-key",  # noqa: S106 (its name)
+        receipt_days=7,
         deadline_ms=DEADLINE_MS,
     )
     paths = deployed_function(scratch)

@@ -9,8 +9,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from aws_cdk import App, Tags, Validations
-from cdk_nag import AwsSolutionsChecks
+from cdk_nag import AwsSolutionsChecks, ServerlessChecks
 
+from cdk_app.components.log_protection import protect_logs
+from cdk_app.components.service_function import service_functions
 from cdk_app.stacks.archive import ArchiveStack
 from cdk_app.stacks.materialization import MaterializationStack
 from cdk_app.stacks.operations import OperationsStack
@@ -60,30 +62,35 @@ def add_stacks(app: App, *, stage: Stage, product: CreditProduct) -> None:
         records=scoring.records,
         batch=scoring.batch,
         product=product,
+        storage=storage,
         archive=archive.archive,
         evidence={"Comparer": archive.evidence.comparer, "Skew": archive.skew.function},
         push=materialization.push,
+        functions=service_functions(app),
+        guard=retraining.guard,
         workflows={
             "Materialization": materialization.workflow,
             "Retraining": retraining.workflow,
             "Rollout": retraining.rollout,
+            "Monitoring": archive.monitoring.workflow,
         },
         triggers={
             "Materialization": materialization.triggers,
             "Retraining": retraining.triggers,
+            "Monitoring": archive.monitoring.triggers,
         },
     )
     Tags.of(app).add("application", "credit-decisions")
     Tags.of(app).add("stage", stage.name)
     Tags.of(app).add("product", product.name)
+    if stage.log_protection:
+        protect_logs(app, product=product)
     check(app)
 
 
-def check(app: App) -> AwsSolutionsChecks:
-    """Have cdk-nag's AwsSolutions pack judge all that the app holds when it is synthesized."""
-    checks = AwsSolutionsChecks(app)
-    Validations.of(app).add_plugins(checks)
-    return checks
+def check(app: App) -> None:
+    """Have two packs of cdk-nag judge all that the app holds when it is synthesized."""
+    Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
 
 
 def main(context: Mapping[str, Any] | None = None) -> None:

@@ -19,17 +19,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionSize:
-    """Memory in MB (1,769 MB buy one virtual CPU), and the time after which Lambda gives up."""
+    """Memory in MB (1,769 MB buy one virtual CPU), and the time after which Lambda gives up.
+
+    ``reserved`` environments are the function's alone: nobody else takes them from it, and it takes
+    no more. Without, it shares with others of the account.
+    """
 
     memory_mb: int
     timeout_seconds: int
+    reserved: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class CapacityChange:
-    """From an hour (UTC) of these days on, keep at least ``minimum`` warm.
+    """From these hours (UTC) of these days on, keep at least ``minimum`` warm.
 
-    Never 0: then a deployment could not warm the new version, and would fail.
+    Never 0: then a deployment could not warm the new version, and would fail. More than one hour,
+    as in ``6-19``, brings a version back that was deployed in the meantime.
     """
 
     name: str
@@ -48,6 +54,17 @@ class Scaling:
     maximum: int
     target_utilization: float
     schedule: tuple[CapacityChange, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Canary:
+    """How a new version of what answers takes over: a share of requests first, then all.
+
+    ``percent`` of the requests go to it for ``minutes``; an alarm in that time takes them back.
+    """
+
+    percent: int
+    minutes: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,18 +102,68 @@ class Firewall:
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:
-    """When a measurement becomes a page: ``breaching`` of the last ``periods`` were over.
+    """When a measurement becomes an alarm: ``breaching`` of the last ``periods`` were over.
 
     CloudWatch calls a p99 over fewer than 1,000 samples a "low sample". With
     ``evaluate_low_samples`` it counts all the same: a lender with ten applications a minute wants
     to know, and ``breaching`` keeps one slow request from waking anybody. Without it, small
-    traffic never pages.
+    traffic never rings.
     """
 
     period_seconds: int
     periods: int
     breaching: int
     evaluate_low_samples: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """A share that rings when it is exceeded, once ``least`` of what is counted came together.
+
+    ``least`` keeps one failure among three requests from being a rate of a third.
+    """
+
+    above: float
+    least: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alarms:
+    """What kinds of alarms a stage's CloudWatch has, when they ring, and where their runbooks lie.
+
+    Without ``composite`` each alarm that pages does so by itself; without ``metric_math`` a share
+    rings at its least number, and a sum at its first part. Shares are of what came within
+    ``share_seconds``: CloudWatch looks at such a window each minute, so that an outage rings as
+    soon as the least number is reached, however few requests a lender has.
+
+    Attributes:
+        errors: Of requests that got a fault instead of an answer.
+        referrals: Of decisions left to a person for any reason; the policy itself leaves some.
+        fault_referrals: Of decisions left to a person by a fault of this system; there should be
+            none.
+        challenger_failures: Of decisions for which a challenger was asked in vain.
+        stale: Of decisions for which features were older than their ttl.
+        missing: Of decisions for which features were not there; a lender's new customers have none.
+        disagreement: Of shadow decisions whose outcome is not the champion's, in an hour.
+        throttles: Requests turned away within ``share_seconds`` that wake nobody.
+        model_days: Since the champion was trained.
+        candidate_days: Since any candidate was trained; two retrainings that did not come.
+    """
+
+    composite: bool = True
+    metric_math: bool = True
+    runbooks: str = "docs/runbooks"
+    share_seconds: int = 300
+    errors: Share = Share(above=0.01, least=3)
+    referrals: Share = Share(above=0.6, least=20)
+    fault_referrals: Share = Share(above=0.02, least=3)
+    challenger_failures: Share = Share(above=0.01, least=3)
+    stale: Share = Share(above=0.02, least=5)
+    missing: Share = Share(above=0.25, least=20)
+    disagreement: Share = Share(above=0.2, least=20)
+    throttles: int = 3
+    model_days: int = 180
+    candidate_days: int = 15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +205,7 @@ class Archiving:
     """How records of decisions reach the archive.
 
     A batch that fails is tried again ``retries`` times or until its oldest record is of that age;
-    then it is given up, which pages, and the stream goes on. It pages too when the stream is
+    then it is given up, and the stream goes on; on-call is told. It is told too when the stream is
     ``late_after_seconds`` behind.
     """
 
@@ -162,7 +229,7 @@ class ModelComparison:
 class SkewCheck:
     """When what was served is compared with the lake, by how many decisions of a day.
 
-    It pages when more than ``most_share`` of a view's rows differ. What was delivered within
+    On-call is told when more than ``most_share`` of a view's rows differ. What was delivered within
     ``settling_minutes`` before a decision may have been in the online store or not.
     """
 
@@ -173,8 +240,30 @@ class SkewCheck:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Monitoring:
+    """When a day's decisions are looked at, in which parts, and what on-call is told of.
+
+    Nothing is judged of fewer than ``least_decisions``; where a day has fewer, the days before it
+    are taken in. At 500, chance alone brings the stability index of ten bins to 0.04. The other
+    limits are of such an index: of inputs and score against training, of outcomes and of reasons
+    against the four weeks before. ``drift_per_feature`` gives each input a metric of its own, which
+    AWS charges for one by one.
+    """
+
+    schedule: str
+    decisions_a_part: int
+    parts_at_once: int
+    run_hours: int
+    least_decisions: int
+    most_drift: float
+    most_outcome_shift: float
+    most_reason_shift: float
+    drift_per_feature: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Freshness:
-    """How often the age of features is measured, and at which share of their ttl it pages."""
+    """How often ages are measured, and at which share of a view's ttl on-call is told."""
 
     every_minutes: int
     share_of_ttl: float
@@ -196,21 +285,44 @@ class Retraining:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What a model has to have done before it goes a step up.
+
+    In shadow it has come to an outcome ``least_compared`` times, as the champion did; with a share
+    it has answered ``least_answered`` applicants. 0 asks for none. Where it lacks some, or an alarm
+    rings that it did not cause, it is looked at again every ``again_seconds``, for
+    ``patience_seconds`` longer than the step takes; then it is taken back.
+    """
+
+    least_compared: int
+    least_answered: int
+    again_seconds: int
+    patience_seconds: int
+
+    @property
+    def counts(self) -> bool:
+        """Whether decisions are counted at all."""
+        return self.least_compared > 0 or self.least_answered > 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rollout:
     """How a model comes to answer: in shadow, then each share in turn, then as champion.
 
-    While it does each for its time, one of the ``alarms`` stops it and takes it back; they are
-    looked at every ``poll_seconds``. Where ``approval_hours`` is set, a person has to approve it
-    within that time before it answers anybody.
+    It does each for its time; as champion it is watched for ``watch_seconds``. One of the
+    ``alarms`` takes it back at once when it answers anybody, and one of ``shadow_alarms`` while it
+    is only listened to. Where ``approval_hours`` is set, a person has to approve it within that
+    time before it answers anybody.
     """
 
     shadow_seconds: int
     shares: tuple[float, ...]
     share_seconds: int
     watch_seconds: int
-    poll_seconds: int
+    evidence: Evidence
     approval_hours: int | None
     alarms: tuple[str, ...]
+    shadow_alarms: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,9 +330,16 @@ class Stage:
     """One deployment of the whole service.
 
     ``provisioned_concurrency`` is fixed where ``scaling`` is None, and the floor where it is not.
+    Without a ``canary`` a new version answers everybody at once.
     ``latency_budget_ms`` is the p99 that clients are promised. ``open_throttle`` is for what needs
-    no token, each method by itself. Names of resources begin with
-    ``prefix``, see ``serving``.
+    no token, each method by itself. Names of resources begin with ``prefix``, see ``serving``.
+
+    Where state goes with its stack, an ``emptier`` empties the buckets before, and a key's deletion
+    is pending for ``key_pending_days``. ``api_logging_removal`` is of the account's one role for
+    logs of APIs: where others share the account, it stays. ``saved_queries`` says whether
+    CloudFormation can save queries of the logs, ``log_protection`` whether CloudWatch masks
+    personal data in them. A receipt is kept for ``receipt_days``, an erased applicant's for
+    ``receipt_duty_days``; where ``receipts_locked``, nobody can remove one before these are over.
     """
 
     name: str
@@ -235,13 +354,20 @@ class Stage:
     pusher: FunctionSize
     freshness_meter: FunctionSize
     archiver: FunctionSize
+    eraser: FunctionSize
     comparer: FunctionSize
     served_set: FunctionSize
     skew: FunctionSize
+    monitor: FunctionSize
     trainer: FunctionSize
     promoter: FunctionSize
+    emptier: FunctionSize | None
+    approver: FunctionSize
+    guard: FunctionSize
+    rehearsal: FunctionSize
     provisioned_concurrency: int
     scaling: Scaling | None
+    canary: Canary | None
     throttle: Throttle
     open_throttle: Throttle
     batching: Batching
@@ -249,22 +375,30 @@ class Stage:
     latency_budget_ms: int
     scorer_deadline_ms: int
     patience: Patience
+    alarms: Alarms
     materialization: Materialization
     push: Push
     freshness: Freshness
     archiving: Archiving
     comparison: ModelComparison
     skew_check: SkewCheck
+    monitoring: Monitoring
     retraining: Retraining
     rollout: Rollout
     tracing: bool
     token_validity_minutes: int
     log_retention: RetentionDays
+    log_protection: bool
     access_log_days: int
     results_days: int
     receipt_days: int
+    receipt_duty_days: int
+    receipts_locked: bool
     old_versions_days: int
     removal: RemovalPolicy
+    key_pending_days: int
+    api_logging_removal: RemovalPolicy
+    saved_queries: bool
     deletion_protection: bool
     point_in_time_recovery: bool
 
@@ -274,6 +408,8 @@ class Stage:
 
 
 RECORDS = FunctionSize(memory_mb=1_024, timeout_seconds=20)
+# Some forty calls, one after the other, each of which may take as long as a function may.
+REHEARSAL = FunctionSize(memory_mb=1_024, timeout_seconds=600)
 # API Gateway waits for 29 s; one application that began at the last moment has time to end.
 BATCH = FunctionSize(memory_mb=1_769, timeout_seconds=28)
 # Nobody waits for a single application of a batch: it has time for one more try than in the scorer.
@@ -286,6 +422,11 @@ BATCHING = Batching(
 )
 OPEN_THROTTLE = Throttle(requests_per_second=5, burst=10)
 PROMOTER = FunctionSize(memory_mb=1_024, timeout_seconds=60)
+APPROVER = FunctionSize(memory_mb=512, timeout_seconds=30)
+# It waits for the promoter.
+GUARD = FunctionSize(memory_mb=1_024, timeout_seconds=120)
+# Some three million objects fit into its time; of more, the next deletion removes the rest.
+EMPTIER = FunctionSize(memory_mb=1_024, timeout_seconds=900)
 # A run of 200,000 parts with room to spare: its plan takes 0.15 GB, beside boto3 and DuckDB, and
 # its tallies 1.6 ms of a processor each, five minutes. A million would take longer than there is.
 PLANNER = RECONCILER = FunctionSize(memory_mb=2_048, timeout_seconds=900)
@@ -294,6 +435,9 @@ PUSHER = FunctionSize(memory_mb=1_024, timeout_seconds=180)
 FRESHNESS_METER = FunctionSize(memory_mb=512, timeout_seconds=60)
 # A sound bureau sends more each day; at four fifths of the ttl there are days left to ask it why.
 FRESHNESS = Freshness(every_minutes=5, share_of_ttl=0.8)
+
+# It searches the lake part by part, and goes on where it ended when it is called again.
+ERASER = FunctionSize(memory_mb=2_048, timeout_seconds=900)
 
 # A batch takes a second or two; a redrive reads the whole table of decisions.
 ARCHIVER = FunctionSize(memory_mb=2_048, timeout_seconds=900)
@@ -306,11 +450,14 @@ ARCHIVING = Archiving(
     late_after_seconds=900,
 )
 
-# Of the challenger and of the champion: what one of them does to the answers. Names as the pager's.
+# All that page, whatever their cause: while it is looked for, the champion that was there before
+# answers. Names as the pager's.
 ROLLOUT_ALARMS = (
-    *("ApiServerErrors", "ChallengerFailures", "ModelLoadFailure"),
-    *("ScorerErrors", "ScorerLatency"),
+    *("ApiLatency", "ApiServerErrors", "ChallengerFailures", "FaultReferrals", "ModelLoadFailure"),
+    *("ReferralRate", "ScorerErrors", "ScorerLatency", "ScorerThrottles"),
 )
+# What a model can do that is only listened to: it is asked in the scorer, after the answer.
+SHADOW_ALARMS = ("ChallengerFailures", "ModelLoadFailure", "ScorerErrors", "ScorerLatency")
 
 # 100,000 receipts, at some 300 a second, take six minutes; their numbers take little memory.
 EVIDENCE = FunctionSize(memory_mb=2_048, timeout_seconds=900)
@@ -319,6 +466,20 @@ COMPARISON = ModelComparison(schedule="cron(0 5 ? * MON *)", days=400, most_deci
 SKEW = FunctionSize(memory_mb=3_008, timeout_seconds=900)
 SKEW_CHECK = SkewCheck(
     schedule="cron(0 3 * * ? *)", most_decisions=2_000, settling_minutes=60, most_share=0.001
+)
+# Beyond a whole processor S3 answers no faster: 5,000 receipts take some twenty seconds.
+MONITOR = FunctionSize(memory_mb=1_769, timeout_seconds=900)
+MONITORING = Monitoring(
+    # Three hours and a half for the archive to get what was decided before midnight.
+    schedule="cron(30 3 * * ? *)",
+    decisions_a_part=5_000,
+    parts_at_once=20,
+    run_hours=6,
+    least_decisions=500,
+    most_drift=0.25,
+    most_outcome_shift=0.1,
+    most_reason_shift=0.25,
+    drift_per_feature=True,
 )
 
 # A file bears the time when its upload began. The lake gives up on unfinished ones after a day, by
@@ -338,14 +499,21 @@ LOCAL = Stage(
     pusher=PUSHER,
     freshness_meter=FRESHNESS_METER,
     archiver=ARCHIVER,
+    eraser=ERASER,
     comparer=EVIDENCE,
     served_set=EVIDENCE,
     skew=SKEW,
+    monitor=MONITOR,
     trainer=FunctionSize(memory_mb=4_096, timeout_seconds=900),
     promoter=PROMOTER,
+    emptier=EMPTIER,
+    approver=APPROVER,
+    guard=GUARD,
+    rehearsal=REHEARSAL,
     provisioned_concurrency=1,
-    # The local cloud has no Application Auto Scaling.
+    # The local cloud has neither Application Auto Scaling nor CodeDeploy.
     scaling=None,
+    canary=None,
     throttle=Throttle(requests_per_second=1_000, burst=2_000),
     open_throttle=OPEN_THROTTLE,
     # The emulator is no DynamoDB, see scorer_deadline_ms.
@@ -355,6 +523,20 @@ LOCAL = Stage(
     # The emulator is no DynamoDB: under load it takes longer than a deadline would allow.
     scorer_deadline_ms=5_000,
     patience=Patience(period_seconds=60, periods=1, breaching=1, evaluate_low_samples=True),
+    # The local cloud's CloudFormation has neither, and one of each kind shows that an alarm rings.
+    alarms=Alarms(
+        composite=False,
+        metric_math=False,
+        share_seconds=60,
+        errors=Share(above=0.01, least=1),
+        referrals=Share(above=0.6, least=20),
+        fault_referrals=Share(above=0.02, least=1),
+        challenger_failures=Share(above=0.01, least=1),
+        stale=Share(above=0.02, least=1),
+        missing=Share(above=0.25, least=1),
+        disagreement=Share(above=0.2, least=1),
+        throttles=0,
+    ),
     # Each local worker is a process that unzips its layers anew: few are faster than many.
     materialization=Materialization(
         parts_at_once=2,
@@ -373,6 +555,9 @@ LOCAL = Stage(
     comparison=replace(COMPARISON, days=7, most_decisions=20_000),
     # A deployment here is loaded minutes before it decides.
     skew_check=replace(SKEW_CHECK, settling_minutes=1),
+    monitoring=replace(
+        MONITORING, decisions_a_part=500, parts_at_once=2, run_hours=1, least_decisions=200
+    ),
     retraining=Retraining(
         schedule="rate(7 days)",
         # Each local worker unzips the trainer's layers anew, on few cores.
@@ -387,20 +572,30 @@ LOCAL = Stage(
         shares=(0.2, 0.5),
         share_seconds=3,
         watch_seconds=3,
-        poll_seconds=1,
+        # Nobody calls while the sample's models are rolled out.
+        evidence=Evidence(least_compared=0, least_answered=0, again_seconds=1, patience_seconds=30),
         approval_hours=None,
         # The local cloud looks at no metric's dimensions: any function's failure would ring the
         # others.
         alarms=("ChallengerFailures", "ModelLoadFailure"),
+        shadow_alarms=("ChallengerFailures", "ModelLoadFailure"),
     ),
     tracing=False,
     token_validity_minutes=60,
     log_retention=RetentionDays.ONE_WEEK,
+    # The local cloud reads no log before it keeps it.
+    log_protection=False,
     access_log_days=7,
     results_days=7,
     receipt_days=7,
+    receipt_duty_days=5,
+    receipts_locked=False,
     old_versions_days=7,
     removal=RemovalPolicy.DESTROY,
+    key_pending_days=7,
+    # The account is this deployment's alone.
+    api_logging_removal=RemovalPolicy.DESTROY,
+    saved_queries=False,
     deletion_protection=False,
     point_in_time_recovery=True,
 )
@@ -408,29 +603,37 @@ LOCAL = Stage(
 DEV = Stage(
     name="dev",
     layer_platform=Platform.LAMBDA,
-    scorer=FunctionSize(memory_mb=1_769, timeout_seconds=5),
-    records=RECORDS,
-    batch=BATCH,
+    scorer=FunctionSize(memory_mb=1_769, timeout_seconds=5, reserved=20),
+    records=replace(RECORDS, reserved=5),
+    batch=replace(BATCH, reserved=5),
     planner=PLANNER,
-    materializer=FunctionSize(memory_mb=2_048, timeout_seconds=600),
+    materializer=FunctionSize(memory_mb=2_048, timeout_seconds=600, reserved=20),
     reconciler=RECONCILER,
-    pusher=PUSHER,
+    pusher=replace(PUSHER, reserved=5),
     freshness_meter=FRESHNESS_METER,
     archiver=ARCHIVER,
+    eraser=ERASER,
     comparer=EVIDENCE,
     served_set=EVIDENCE,
     skew=SKEW,
-    trainer=FunctionSize(memory_mb=8_192, timeout_seconds=900),
-    promoter=PROMOTER,
+    monitor=MONITOR,
+    trainer=FunctionSize(memory_mb=8_192, timeout_seconds=900, reserved=4),
+    promoter=replace(PROMOTER, reserved=2),
+    emptier=EMPTIER,
+    approver=APPROVER,
+    guard=replace(GUARD, reserved=2),
+    rehearsal=REHEARSAL,
     provisioned_concurrency=1,
-    scaling=Scaling(maximum=5, target_utilization=0.7),
+    scaling=Scaling(maximum=8, target_utilization=0.7),
+    canary=Canary(percent=10, minutes=5),
     throttle=Throttle(requests_per_second=20, burst=40),
     open_throttle=OPEN_THROTTLE,
     batching=BATCHING,
-    firewall=None,
+    firewall=Firewall(requests_per_address_in_five_minutes=6_000, body_bytes=16_384),
     latency_budget_ms=100,
     scorer_deadline_ms=80,
     patience=Patience(period_seconds=60, periods=5, breaching=3, evaluate_low_samples=True),
+    alarms=Alarms(),
     materialization=Materialization(
         parts_at_once=10,
         split_bytes=16 * 2**20,
@@ -446,10 +649,11 @@ DEV = Stage(
     archiving=ARCHIVING,
     comparison=COMPARISON,
     skew_check=SKEW_CHECK,
+    monitoring=replace(MONITORING, parts_at_once=4, drift_per_feature=False),
     retraining=Retraining(
         schedule="cron(0 4 ? * SUN *)",
         candidates_at_once=4,
-        run_hours=3 * 24,
+        run_hours=4 * 24,
         query_timeout_seconds=900,
         query_poll_seconds=3,
         query_scanned_bytes=50 * 2**30,
@@ -459,18 +663,29 @@ DEV = Stage(
         shares=(0.1, 0.5),
         share_seconds=900,
         watch_seconds=900,
-        poll_seconds=30,
+        # Somebody has to call, once: what asks for evidence is tried here before it is in prod.
+        evidence=Evidence(
+            least_compared=1, least_answered=0, again_seconds=900, patience_seconds=24 * 3_600
+        ),
         approval_hours=None,
         alarms=ROLLOUT_ALARMS,
+        shadow_alarms=SHADOW_ALARMS,
     ),
     tracing=True,
     token_validity_minutes=60,
     log_retention=RetentionDays.ONE_MONTH,
+    log_protection=True,
     access_log_days=30,
     results_days=30,
     receipt_days=30,
+    receipt_duty_days=30,
+    receipts_locked=False,
     old_versions_days=30,
     removal=RemovalPolicy.DESTROY,
+    # The least that KMS allows.
+    key_pending_days=7,
+    api_logging_removal=RemovalPolicy.RETAIN,
+    saved_queries=True,
     deletion_protection=False,
     point_in_time_recovery=True,
 )
@@ -478,30 +693,40 @@ DEV = Stage(
 PROD = Stage(
     name="prod",
     layer_platform=Platform.LAMBDA,
-    scorer=FunctionSize(memory_mb=1_769, timeout_seconds=5),
-    records=RECORDS,
-    batch=BATCH,
+    # Two versions during a canary, each as warm as scaling lets it be, and some that start cold.
+    scorer=FunctionSize(memory_mb=1_769, timeout_seconds=5, reserved=120),
+    records=replace(RECORDS, reserved=30),
+    batch=replace(BATCH, reserved=40),
     planner=PLANNER,
-    materializer=FunctionSize(memory_mb=3_008, timeout_seconds=900),
+    # Twice the parts of a run: two uploads at once, and never the whole account.
+    materializer=FunctionSize(memory_mb=3_008, timeout_seconds=900, reserved=80),
     reconciler=RECONCILER,
-    pusher=PUSHER,
+    pusher=replace(PUSHER, reserved=10),
     freshness_meter=FRESHNESS_METER,
     archiver=ARCHIVER,
+    eraser=ERASER,
     comparer=EVIDENCE,
     served_set=EVIDENCE,
     skew=SKEW,
-    trainer=FunctionSize(memory_mb=8_192, timeout_seconds=900),
-    promoter=PROMOTER,
+    monitor=MONITOR,
+    trainer=FunctionSize(memory_mb=8_192, timeout_seconds=900, reserved=4),
+    promoter=replace(PROMOTER, reserved=2),
+    emptier=None,
+    approver=APPROVER,
+    guard=replace(GUARD, reserved=2),
+    rehearsal=REHEARSAL,
     provisioned_concurrency=5,
     scaling=Scaling(
         maximum=50,
         # A free environment must be there for each sudden request: half may be busy.
         target_utilization=0.5,
         schedule=(
-            CapacityChange(name="BeforeOpening", hour="6", week_day="MON-FRI", minimum=10),
+            CapacityChange(name="BeforeOpening", hour="6-19", week_day="MON-FRI", minimum=10),
             CapacityChange(name="AfterClosing", hour="20", week_day="MON-FRI", minimum=5),
         ),
     ),
+    # Long enough for three of five minutes of an alarm, and for the rest to be warm.
+    canary=Canary(percent=10, minutes=15),
     throttle=Throttle(requests_per_second=200, burst=400),
     open_throttle=OPEN_THROTTLE,
     batching=BATCHING,
@@ -509,6 +734,7 @@ PROD = Stage(
     latency_budget_ms=100,
     scorer_deadline_ms=80,
     patience=Patience(period_seconds=60, periods=5, breaching=3, evaluate_low_samples=True),
+    alarms=Alarms(),
     materialization=Materialization(
         parts_at_once=40,
         split_bytes=16 * 2**20,
@@ -524,10 +750,11 @@ PROD = Stage(
     archiving=ARCHIVING,
     comparison=COMPARISON,
     skew_check=SKEW_CHECK,
+    monitoring=MONITORING,
     retraining=Retraining(
         schedule="cron(0 4 ? * SUN *)",
         candidates_at_once=4,
-        run_hours=14 * 24,
+        run_hours=28 * 24,
         query_timeout_seconds=1_800,
         query_poll_seconds=5,
         query_scanned_bytes=1_000 * 2**30,
@@ -538,20 +765,36 @@ PROD = Stage(
         shares=(0.05, 0.25, 0.5),
         share_seconds=24 * 3_600,
         watch_seconds=24 * 3_600,
-        poll_seconds=300,
+        # Of 1,000 applicants a share of outcomes is known to within three points or so (95 %); 5 %
+        # of as many are 50. A weekend passes within the patience.
+        evidence=Evidence(
+            least_compared=1_000,
+            least_answered=50,
+            again_seconds=3_600,
+            patience_seconds=3 * 24 * 3_600,
+        ),
         approval_hours=7 * 24,
         alarms=ROLLOUT_ALARMS,
+        shadow_alarms=SHADOW_ALARMS,
     ),
     tracing=True,
     token_validity_minutes=60,
     log_retention=RetentionDays.ONE_YEAR,
+    log_protection=True,
     access_log_days=365,
     results_days=90,
     # 25 months from the day on which an applicant was told, which may come long after the decision,
     # and with room for disputes. Source: 12 CFR 1002.12(b) (Regulation B).
     receipt_days=3 * 365,
+    # Those 25 months at their longest, and the 90 days within which an applicant is told of what
+    # became of a counteroffer, the latest of all notices. Source: 12 CFR 1002.9(a)(1)(iv).
+    receipt_duty_days=2 * 366 + 31 + 90,
+    receipts_locked=True,
     old_versions_days=365,
     removal=RemovalPolicy.RETAIN,
+    key_pending_days=30,
+    api_logging_removal=RemovalPolicy.RETAIN,
+    saved_queries=True,
     deletion_protection=True,
     point_in_time_recovery=True,
 )

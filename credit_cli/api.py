@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
 
-    from credit_cli.aws import LocalAws
+    from credit_cli.aws import Aws
     from credit_cli.deployment import Deployment
 
 DECISIONS_PATH = "/v1/decisions"
@@ -106,7 +106,7 @@ def send(method: str, url: str, headers: Mapping[str, str], *, body: bytes | Non
 
 
 def fetch_token(
-    aws: LocalAws, deployment: Deployment, kind: ClientKind = ClientKind.APPLICATION
+    aws: Aws, deployment: Deployment, kind: ClientKind = ClientKind.APPLICATION
 ) -> Token:
     """Get a token with the credentials of a deployed client, for all that it may do.
 

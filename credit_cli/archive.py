@@ -16,7 +16,7 @@ from credit_cli.terminal import Json, print_json, say
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from credit_cli.aws import LocalAws
+    from credit_cli.aws import Aws
     from credit_cli.deployment import Deployment
 
 archive = typer.Typer(no_args_is_help=True, help=f"The archive of receipts.\n{EXIT_CODES}\n")
@@ -53,7 +53,8 @@ def redrive(
     as_json: Json = False,
 ) -> None:
     """Archive what lacks of the days of failed batches, and of those that are named."""
-    done = invoked(*deployed(product), "redrive", named_days(first, last))
+    days = named_days(first, last)
+    done = invoked(*deployed(product, change="archive what lacks"), "redrive", days)
     if as_json:
         print_json(done)
     else:
@@ -63,9 +64,7 @@ def redrive(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def invoked(
-    aws: LocalAws, deployment: Deployment, word: str, days: dict[str, str]
-) -> dict[str, Any]:
+def invoked(aws: Aws, deployment: Deployment, word: str, days: dict[str, str]) -> dict[str, Any]:
     """Have the archiver do something and return its answer.
 
     Raises:

@@ -1,14 +1,17 @@
-"""Clients and environments that reach the local cloud and can reach nothing else.
+"""Clients of AWS's APIs: of the local cloud, or of the account that a shell is logged in to.
 
-The endpoint is always stated and is always this machine; credentials are the emulator's; no
-profile, configuration file, proxy or variable of the caller's is looked at. So no command here
-can touch an AWS account, whatever the shell that started it is logged in to.
+Of the local cloud the endpoint is always stated and is always this machine; credentials are the
+emulator's; no profile, configuration file, proxy or variable of the caller's is looked at. So no
+command can touch an AWS account unless it names one of its stages, whatever the shell that started
+it is logged in to.
 """
 
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -19,6 +22,7 @@ from credit_cli.errors import PreconditionError
 from credit_cli.local_cloud import HOST, REGION
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 ACCESS_KEY = SECRET_KEY = "test"  # noqa: S105 (what the emulator takes; it opens nothing)
@@ -26,8 +30,41 @@ ACCOUNT = "000000000000"
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
+LONGEST_FUNCTION_SECONDS = 900
+"""How long a function may run. Source: AWS Lambda Developer Guide, "Lambda quotas"."""
+
+
+class Aws(ABC):
+    """An account as its clients see it, the local cloud's or a real one."""
+
+    @abstractmethod
+    def client(self, service: str) -> Any:
+        """Return a client as boto3 makes it. The caller states its type."""
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """What a message calls it."""
+
+    @abstractmethod
+    def api_url(self, outputs: Mapping[str, str]) -> str:
+        """Return the base of the decision API from the stacks' outputs; `/v1/...` follows.
+
+        Raises:
+            KeyError: An output is not there.
+        """
+
+    @abstractmethod
+    def token_url(self, outputs: Mapping[str, str]) -> str:
+        """Return the token endpoint of the user pool from the stacks' outputs.
+
+        Raises:
+            KeyError: An output is not there.
+        """
+
+
 @dataclass(frozen=True)
-class LocalAws:
+class LocalAws(Aws):
     """The local cloud as an AWS client sees it.
 
     Raises:
@@ -38,6 +75,20 @@ class LocalAws:
 
     def __post_init__(self) -> None:
         require_local(self.endpoint_url)
+
+    @property
+    def place(self) -> str:
+        """What a message calls it."""
+        return "the local cloud"
+
+    def api_url(self, outputs: Mapping[str, str]) -> str:
+        """Return where the local cloud runs an API; the URL of the outputs is AWS's."""
+        api = f"{outputs['RestApiId']}/{outputs['RestApiStage']}"
+        return f"{self.endpoint_url}/restapis/{api}/_user_request_"
+
+    def token_url(self, outputs: Mapping[str, str]) -> str:  # noqa: ARG002 (as on AWS)
+        """Return the one token endpoint of the local cloud."""
+        return f"{self.endpoint_url}/oauth2/token"
 
     def client(self, service: str) -> Any:
         """Return a client as boto3 makes it, without the cost of importing boto3.
@@ -68,6 +119,62 @@ class LocalAws:
                 s3={"addressing_style": "path"},
             ),
         )
+
+
+class AccountAws(Aws):
+    """The AWS account that this shell is logged in to, by whichever way botocore knows.
+
+    Variables, profiles, single sign-on and roles of the machine: all as the AWS CLI takes them.
+
+    Args:
+        stage: The stage that is deployed there.
+
+    Raises:
+        PreconditionError: No region is configured.
+    """
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+        self._session = botocore.session.Session()
+        # botocore reads AWS_DEFAULT_REGION and profiles; Lambda and newer SDKs set AWS_REGION.
+        region = os.environ.get("AWS_REGION") or self._session.get_config_variable("region")
+        if not region:
+            raise PreconditionError(
+                f"no AWS region is configured, so {stage} can't be found", hint="set AWS_REGION"
+            )
+        self.region = str(region)
+
+    @cached_property
+    def account(self) -> str:
+        """The account's id, as AWS itself says it."""
+        return str(self.client("sts").get_caller_identity()["Account"])
+
+    @property
+    def place(self) -> str:
+        """What a message calls it."""
+        return f"{self.stage} in account {self.account}, {self.region}"
+
+    def client(self, service: str) -> Any:
+        """Return a client; one that calls functions waits as long as a function may run."""
+        calls_functions = service == "lambda"
+        return self._session.create_client(
+            service,
+            region_name=self.region,
+            config=Config(
+                connect_timeout=5,
+                read_timeout=LONGEST_FUNCTION_SECONDS + 10 if calls_functions else 60,
+                # A function that is called again runs again.
+                retries={"mode": "standard", "max_attempts": 1 if calls_functions else 5},
+            ),
+        )
+
+    def api_url(self, outputs: Mapping[str, str]) -> str:
+        """Return the API's URL, as API Gateway gave it."""
+        return outputs["ApiUrl"].rstrip("/")
+
+    def token_url(self, outputs: Mapping[str, str]) -> str:
+        """Return the token endpoint of the user pool's domain."""
+        return outputs["TokenUrl"]
 
 
 def require_local(endpoint_url: str) -> None:

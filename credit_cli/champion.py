@@ -9,7 +9,7 @@ from credit_cli.registered_models import RegisteredModels
 from credit_core.domain.model_manifest import Split
 
 if TYPE_CHECKING:
-    from credit_cli.aws import LocalAws
+    from credit_cli.aws import Aws
     from credit_cli.deployment import Deployment
     from credit_core.domain.model_manifest import (
         Estimate,
@@ -27,7 +27,7 @@ class Champion:
     manifest: ModelManifest
 
 
-def find_champion(aws: LocalAws, deployment: Deployment, product: str) -> Champion | None:
+def find_champion(aws: Aws, deployment: Deployment, product: str) -> Champion | None:
     """Return the champion of a product, or None where nothing was promoted.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,16 @@ from credit_cli.errors import PreconditionError
 
 ROOT = Path(__file__).resolve().parent.parent
 
+ENFORCE_VARIABLE = "CREDIT_LOCAL_ENFORCE"
+"""Set to 1, commands mean another local cloud beside the usual one: it enforces IAM."""
+
 FREE_DISK_NEEDED_GB = 2.0
 """Layers unzipped per Lambda worker, the emulator's S3 and the CDK's assets: about 1 GB."""
+
+
+def enforces() -> bool:
+    """Whether the local cloud that is meant enforces IAM."""
+    return os.environ.get(ENFORCE_VARIABLE) == "1"
 
 
 @dataclass(frozen=True)
@@ -23,7 +32,7 @@ class Checkout:
     @property
     def local(self) -> Path:
         """All that the local cloud writes; `credit local down` removes it."""
-        return self.root / ".local"
+        return self.root / (".local-enforcing" if enforces() else ".local")
 
     @property
     def build(self) -> Path:

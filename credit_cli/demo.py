@@ -25,6 +25,7 @@ from layers.build import BuiltLayer, LayerError, Platform, build, layer_names
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from credit_cli.aws import Aws
     from credit_cli.checkout import Checkout
     from credit_cli.lake import LoadedSample
     from credit_cli.local_cloud import RunningCloud
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 class Demo:
     """All that the demo did and found."""
 
+    endpoint_url: str
     deployment: Deployment
     sample: LoadedSample
     materialized: dict[str, Any]
@@ -56,7 +58,7 @@ class Demo:
             "materialized": self.materialized,
             "sample": asdict(self.sample) | {"last_day": self.sample.last_day.isoformat()},
             "deployment": {
-                "endpoint_url": self.deployment.endpoint_url,
+                "endpoint_url": self.endpoint_url,
                 **self.deployment.resources(),
             },
             "steps": [
@@ -109,7 +111,7 @@ def run_demo(checkout: Checkout, progress: Progress, *, port: int) -> Demo:
     application = read_example(checkout)
     product = known_product(DEFAULT_PRODUCT)
     deployment = bring_up(checkout, progress, port=port, product=product.name)
-    aws = LocalAws(deployment.endpoint_url)
+    aws = deployment.aws
     with progress.step("Sample in the lake") as step:
         sample = load_sample(
             aws,
@@ -136,7 +138,8 @@ def run_demo(checkout: Checkout, progress: Progress, *, port: int) -> Demo:
         answer = api.request_decision(deployment.api_url, token, application)
         decision = api.require_decided(answer)
         step.result = f"{answer.status}, over HTTP through API Gateway"
-    return Demo(deployment, sample, materialized, champion, answer, decision)
+    endpoint_url = LocalCloud(checkout).require_running().endpoint_url
+    return Demo(endpoint_url, deployment, sample, materialized, champion, answer, decision)
 
 
 def quality_lines(champion: Champion) -> list[str]:
@@ -197,9 +200,7 @@ def start(cloud: LocalCloud, port: int, step: Step) -> RunningCloud:
     return running
 
 
-def materialize(
-    aws: LocalAws, deployment: Deployment, step: Step, *, uploaded: bool
-) -> dict[str, Any]:
+def materialize(aws: Aws, deployment: Deployment, step: Step, *, uploaded: bool) -> dict[str, Any]:
     """Wait for the runs that the uploads started; run the materialization where there are none.
 
     Raises:
@@ -211,7 +212,7 @@ def materialize(
     return counts
 
 
-def train(aws: LocalAws, deployment: Deployment, step: Step) -> Champion:
+def train(aws: Aws, deployment: Deployment, step: Step) -> Champion:
     """Run the retraining, unless there is a champion; return the champion.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The pinned CDK CLI, pointed at the local cloud, and what it has deployed there."""
+"""The pinned CDK CLI, pointed at the local cloud, and what is deployed there or in an account."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from credit_cli.aws import ACCOUNT, LocalAws, cdk_environment
+from credit_cli.aws import ACCOUNT, AccountAws, LocalAws, cdk_environment
 from credit_cli.checkout import Checkout
 from credit_cli.errors import DeploymentError, UnreachableError
 from credit_cli.known_product import DEFAULT_PRODUCT
 from credit_cli.local_cloud import REGION, LocalCloud
+from credit_cli.target import LOCAL, announce, target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_cloudformation import CloudFormationClient
 
-STAGE = "local"
+    from credit_cli.aws import Aws
+
 STACKS = ("storage", "scoring", "archive", "materialization", "retraining", "operations")
 BOOTSTRAP_STACK = "CDKToolkit"
 DEPLOYED = re.compile(r"^ ?✅\s+(\S+)( \(no changes\))?", re.MULTILINE)
@@ -95,7 +97,7 @@ class CdkCli:
         return [
             str(self._checkout.cdk),
             *arguments,
-            *("--context", f"stage={STAGE}"),
+            *("--context", f"stage={LOCAL}"),
             *("--output", str(self._scratch / "out")),
             "--no-notices",
         ]
@@ -172,25 +174,21 @@ def is_bootstrapped(aws: LocalAws) -> bool:
 
 @dataclass(frozen=True)
 class Deployment:
-    """What is deployed on the local cloud, by the names of the stacks' outputs."""
+    """What is deployed of a product in a stage, by the names of the stacks' outputs."""
 
-    endpoint_url: str
+    aws: Aws
     outputs: dict[str, str]
+    stage: str = LOCAL
+    product: str = DEFAULT_PRODUCT
 
     @classmethod
-    def read(cls, aws: LocalAws, product: str) -> Deployment | None:
+    def read(cls, aws: Aws, product: str, *, stage: str = LOCAL) -> Deployment | None:
         """Return what is deployed of a product, or None if nothing is."""
         cloudformation: CloudFormationClient = aws.client("cloudformation")
-        prefix = f"credit-{STAGE}-{product.replace('_', '-')}"
-        stacks = {f"{prefix}-{stack}" for stack in STACKS}
-        outputs = {
-            output["OutputKey"]: output["OutputValue"]
-            for page in cloudformation.get_paginator("describe_stacks").paginate()
-            for stack in page["Stacks"]
-            if stack["StackName"] in stacks
-            for output in stack.get("Outputs", [])
-        }
-        return cls(aws.endpoint_url, outputs) if outputs else None
+        outputs: dict[str, str] = {}
+        for stack in STACKS:
+            outputs |= stack_outputs(cloudformation, f"{prefix(stage, product)}-{stack}")
+        return cls(aws, outputs, stage, product) if outputs else None
 
     def __getitem__(self, output: str) -> str:
         """Return the value of a stack output.
@@ -201,20 +199,28 @@ class Deployment:
         try:
             return self.outputs[output]
         except KeyError:
-            raise DeploymentError(
-                f"no deployed stack has the output {output}", hint="run: credit local up"
-            ) from None
+            raise self._lacks(output) from None
+
+    @property
+    def prefix(self) -> str:
+        """What the names of its stacks, and of much in them, begin with."""
+        return prefix(self.stage, self.product)
 
     @property
     def api_url(self) -> str:
-        """The API's base on the local cloud; `/v1/decisions` follows."""
-        api = f"{self['RestApiId']}/{self['RestApiStage']}"
-        return f"{self.endpoint_url}/restapis/{api}/_user_request_"
+        """The API's base; `/v1/decisions` follows."""
+        try:
+            return self.aws.api_url(self.outputs)
+        except KeyError as error:
+            raise self._lacks(error.args[0]) from None
 
     @property
     def token_url(self) -> str:
-        """The token endpoint of the user pool on the local cloud."""
-        return f"{self.endpoint_url}/oauth2/token"
+        """The token endpoint of the user pool."""
+        try:
+            return self.aws.token_url(self.outputs)
+        except KeyError as error:
+            raise self._lacks(error.args[0]) from None
 
     def resources(self) -> dict[str, str | None]:
         """Return names and ARNs under the keys that `credit local status --json` shows."""
@@ -223,6 +229,35 @@ class Deployment:
             "token_url": self.token_url,
             **{name: self.outputs.get(output) for name, output in RESOURCES.items()},
         }
+
+    def _lacks(self, output: str) -> DeploymentError:
+        hint = "run: credit local up" if self.stage == LOCAL else "deploy it first: cdk deploy"
+        return DeploymentError(f"no deployed stack has the output {output}", hint=hint)
+
+
+def prefix(stage: str, product: str) -> str:
+    """Return what the names of a deployment begin with, as the CDK app gives them.
+
+    >>> prefix("prod", "personal_loan")
+    'credit-prod-personal-loan'
+    """
+    return f"credit-{stage}-{product.replace('_', '-')}"
+
+
+def stack_outputs(cloudformation: CloudFormationClient, stack: str) -> dict[str, str]:
+    """Return the outputs of a stack, none where there is no such stack."""
+    try:
+        found = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    except ClientError as error:
+        # CloudFormation has no code of its own for it.
+        if "does not exist" in str(error):
+            return {}
+        raise
+    return {
+        output["OutputKey"]: output["OutputValue"]
+        for described in found
+        for output in described.get("Outputs", [])
+    }
 
 
 RESOURCES = {
@@ -243,36 +278,58 @@ RESOURCES = {
     "scorer_function": "ScorerFunction",
     "records_function": "RecordsFunction",
     "batch_function": "BatchFunction",
+    "rehearsal_function": "RehearsalFunction",
     "archiver_function": "ArchiverFunction",
     "failed_batches_queue": "FailedBatchesQueue",
     "comparer_function": "ComparerFunction",
     "served_set_function": "ServedSetFunction",
     "skew_function": "SkewFunction",
+    "eraser_function": "EraserFunction",
+    "monitor_function": "MonitorFunction",
+    "monitoring_state_machine": "MonitoringStateMachine",
     "feature_bus": "FeatureBus",
     "materialization_state_machine": "MaterializationStateMachine",
     "retraining_state_machine": "RetrainingStateMachine",
     "rollout_state_machine": "RolloutStateMachine",
     "promoter_function": "PromoterFunction",
-    "alarm_topic": "AlarmTopic",
+    "approver_function": "ApproverFunction",
+    "guard_function": "GuardFunction",
+    "page_topic": "PageTopic",
+    "inform_topic": "InformTopic",
     "latency_alarm": "LatencyAlarm",
 }
 """Keys of `credit local status --json` and the stack outputs they show."""
 
 
-def deployed(product: str) -> tuple[LocalAws, Deployment]:
-    """Return the running local cloud and what is deployed on it of a product.
+def deployed(
+    product: str, *, change: str | None = None, ask: bool = False
+) -> tuple[Aws, Deployment]:
+    """Return where a product is deployed, and what of it: on the local cloud unless --stage says.
+
+    Args:
+        product: Its name.
+        change: What is about to be done to it, in words, if it is not only looked at: said on
+            standard error before it is done to a real account.
+        ask: Whether a person has to agree to that.
 
     Raises:
-        UnreachableError: It is not running, or nothing is deployed.
+        UnreachableError: Nothing is deployed, or the local cloud is not running.
+        PreconditionError: No AWS region is configured.
+        UsageError: It was not agreed to.
     """
-    running = LocalCloud(Checkout()).require_running()
-    aws = LocalAws(running.endpoint_url)
-    deployment = Deployment.read(aws, product)
+    chosen = target()
+    if chosen.is_local:
+        running = LocalCloud(Checkout()).require_running()
+        aws: Aws = LocalAws(running.endpoint_url)
+        hint = f"run: credit local up --product {product}"
+        hint = "run: make demo" if product == DEFAULT_PRODUCT else hint
+    else:
+        aws = AccountAws(chosen.stage)
+        hint = "is it the right account and region? AWS_PROFILE and AWS_REGION choose them"
+    deployment = Deployment.read(aws, product, stage=chosen.stage)
     if deployment is None:
-        raise UnreachableError(
-            f"nothing of {product} is deployed on the local cloud",
-            hint="run: make demo"
-            if product == DEFAULT_PRODUCT
-            else f"run: credit local up --product {product}",
-        )
+        where = "on" if chosen.is_local else "as"
+        raise UnreachableError(f"nothing of {product} is deployed {where} {aws.place}", hint=hint)
+    if change is not None:
+        announce(aws, change, ask=ask)
     return aws, deployment

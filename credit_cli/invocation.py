@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
     from mypy_boto3_lambda import LambdaClient
 
-    from credit_cli.aws import LocalAws
+    from credit_cli.aws import Aws
     from credit_cli.deployment import Deployment
 
 
 def invoked(
-    aws: LocalAws,
+    aws: Aws,
     deployment: Deployment,
     function: str,
     event: Mapping[str, Any],
@@ -29,7 +29,7 @@ def invoked(
     """Call a function and return its answer.
 
     Args:
-        aws: The local cloud.
+        aws: Where it is deployed.
         deployment: What is deployed there.
         function: The stack output that names it.
         event: What it is asked.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
-    from credit_cli.aws import LocalAws
+    from credit_cli.aws import Aws
     from credit_core.domain.product import CreditProduct
 
 
@@ -34,7 +34,7 @@ class LoadedSample:
 
 
 def load_sample(
-    aws: LocalAws,
+    aws: Aws,
     bucket: str,
     product: CreditProduct,
     *,
@@ -45,7 +45,7 @@ def load_sample(
     """Make the sample that ends on a day lie in the lake; files already there are not sent again.
 
     Args:
-        aws: The local cloud.
+        aws: Where it is deployed.
         bucket: The lake.
         product: The product whose tables the sample fills.
         last_day: Day of the newest rows, UTC.

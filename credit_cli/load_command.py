@@ -50,7 +50,8 @@ def load(
 
     plan = Plan(rate=rate, clients=clients, seconds=seconds, seed=seed)
     chosen = known_product(product)
-    aws, deployment = deployed(product)
+    change = f"decide {plan.count:,} made-up applications, each with a receipt that is kept"
+    aws, deployment = deployed(product, change=change, ask=True)
     progress = progress_for(as_json=as_json)
     name = f"load-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
     with progress.step("Applications") as step:

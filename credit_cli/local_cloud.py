@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from credit_cli import processes
+from credit_cli.checkout import enforces
 from credit_cli.errors import LocalCloudError, PortTakenError, UnreachableError, UsageError
 
 if TYPE_CHECKING:
@@ -198,9 +199,9 @@ class LocalCloud:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
             return subprocess.Popen(
-                [str(self.checkout.cloud_python), "-m", "ministack"],
+                [str(self.checkout.cloud_python), *program(enforcing=enforces())],
                 cwd=self.folder,
-                env=emulator_environment(self.folder, port),
+                env=emulator_environment(self.folder, port, enforcing=enforces()),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -224,7 +225,28 @@ class LocalCloud:
         )
 
 
-def emulator_environment(folder: Path, port: int) -> dict[str, str]:
+BEHIND_TLS = """
+from ministack import app as emulator
+
+answer = emulator.app
+
+async def behind_tls(scope, receive, send):
+    await answer({**scope, "scheme": "https"}, receive, send)
+
+emulator.app = behind_tls
+emulator.main()
+"""
+"""The emulator as it is reached through something that ends TLS before it: policies that refuse
+plain HTTP, as each bucket's, queue's and topic's does, are about that scheme.
+"""
+
+
+def program(*, enforcing: bool) -> tuple[str, str]:
+    """Return what the emulator's interpreter runs."""
+    return ("-c", BEHIND_TLS) if enforcing else ("-m", "ministack")
+
+
+def emulator_environment(folder: Path, port: int, *, enforcing: bool = False) -> dict[str, str]:
     """Return the whole environment the emulator and its Lambda workers get.
 
     Nothing of the caller's is passed on: no proxy, no AWS setting, no PYTHONPATH. Whatever is
@@ -246,6 +268,9 @@ def emulator_environment(folder: Path, port: int) -> dict[str, str]:
         "LAMBDA_ACCOUNT_CONCURRENCY": str(CONCURRENT_EXECUTIONS),
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
+        # Whom it knows by `test` is the account's root, who may do everything; functions and the
+        # CDK's roles are themselves.
+        "AUTH": str(enforcing).lower(),
     }
 
 

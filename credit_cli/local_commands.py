@@ -64,6 +64,24 @@ def status(*, product: DeployedProduct = DEFAULT_PRODUCT, as_json: Json = False)
         raise typer.Exit(ExitCode.UNREACHABLE)
 
 
+@local.command()
+def metrics(*, as_json: Json = False) -> None:
+    """Make metrics of what functions wrote into their logs since the last time.
+
+    AWS does so by itself; the local cloud's alarms on such metrics ring after this command only.
+    """
+    from credit_cli.emf import LogMetrics  # noqa: PLC0415 (only here)
+
+    cloud = LocalCloud(Checkout())
+    aws = LocalAws(cloud.require_running().endpoint_url)
+    taken = LogMetrics(aws, cloud.folder / "metrics.json").take()
+    if as_json:
+        found = {"lines": taken.lines, "values": taken.values, "metrics": sorted(taken.metrics)}
+        print_json(found)
+    else:
+        say(f"{taken.values:,} values of {len(taken.metrics)} metrics, from {taken.lines:,} lines")
+
+
 @local.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     add_help_option=False,

@@ -12,22 +12,31 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from credit_cli.alarms import alarms
 from credit_cli.archive import archive
+from credit_cli.capacity import capacity
 from credit_cli.dataset import dataset
 from credit_cli.decision_commands import score, token
 from credit_cli.demo_command import demo
+from credit_cli.erase import erase
 from credit_cli.errors import EXIT_CODES, CliError, ExitCode
 from credit_cli.load_command import load
 from credit_cli.local_commands import local
+from credit_cli.logs import logs
 from credit_cli.materialize import materialize
 from credit_cli.models import models
+from credit_cli.monitor import monitor
 from credit_cli.openapi import openapi
 from credit_cli.products import products
 from credit_cli.push import push
+from credit_cli.queues import queues
 from credit_cli.replay import decisions
 from credit_cli.retrain import retrain
+from credit_cli.runs import runs
 from credit_cli.sample_commands import sample
 from credit_cli.skew import skew
+from credit_cli.status import status
+from credit_cli.target import LOCAL, STAGE_VARIABLE, choose
 from credit_cli.train import train
 from credit_cli.translation import translated
 
@@ -51,26 +60,44 @@ app.add_typer(sample, name="sample")
 app.add_typer(dataset, name="dataset")
 app.add_typer(decisions, name="decisions")
 app.add_typer(archive, name="archive")
+app.add_typer(alarms, name="alarms")
 app.add_typer(models, name="models")
 app.add_typer(skew, name="skew")
+app.add_typer(queues, name="queues")
+app.add_typer(runs, name="runs")
 app.command()(train)
 app.command()(materialize)
 app.command()(push)
+app.command()(erase)
 app.command()(demo)
 app.command()(token)
 app.command()(score)
 app.command()(load)
 app.command()(retrain)
+app.command()(capacity)
+app.command()(monitor)
+app.command()(logs)
+app.command()(status)
 
 
 @app.callback()
 def options(
+    context: typer.Context,
     *,
-    debug: Annotated[
+    stage: Annotated[
+        str,
+        typer.Option(
+            envvar=STAGE_VARIABLE,
+            help="Which deployment: local, or dev or prod of the AWS account of this shell.",
+        ),
+    ] = LOCAL,
+    yes: Annotated[bool, typer.Option("--yes", help="Go on where a command would ask.")] = False,
+    debug: Annotated[  # noqa: ARG001 (as said below)
         bool, typer.Option("--debug", help="Show a traceback when something fails.")
     ] = False,
 ) -> None:
     """Take the options that stand before every command; `run` reads --debug itself."""
+    choose(stage, yes=yes, command=context.invoked_subcommand)
 
 
 def show_error(error: CliError) -> None:

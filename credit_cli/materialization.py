@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_stepfunctions import SFNClient
 
-    from credit_cli.aws import LocalAws
+    from credit_cli.aws import Aws
     from credit_cli.deployment import Deployment
 
 MACHINE = "MaterializationStateMachine"
@@ -47,7 +47,7 @@ def execution_input(product: str, *, prefix: str | None, sweep: bool) -> dict[st
 
 
 def run(
-    aws: LocalAws,
+    aws: Aws,
     deployment: Deployment,
     asked: Mapping[str, Any],
     progress: Callable[[str], None] = lambda _: None,
@@ -61,7 +61,7 @@ def run(
 
 
 def finished(
-    aws: LocalAws, execution: str, progress: Callable[[str], None] = lambda _: None
+    aws: Aws, execution: str, progress: Callable[[str], None] = lambda _: None
 ) -> dict[str, Any]:
     """Wait for a run to end and return its sums.
 
@@ -91,7 +91,7 @@ class Run:
 
 
 def settled(
-    aws: LocalAws,
+    aws: Aws,
     deployment: Deployment,
     product: str,
     progress: Callable[[str], None],
@@ -104,7 +104,7 @@ def settled(
     failed, or there is none, all files are materialized now.
 
     Args:
-        aws: The local cloud.
+        aws: Where it is deployed.
         deployment: What is deployed there.
         product: Whose features they are.
         progress: Told what is being done.
@@ -129,7 +129,7 @@ def settled(
     return counts | {"done_before": not uploaded}
 
 
-def feature_files(aws: LocalAws, bucket: str, product: str) -> dict[str, datetime]:
+def feature_files(aws: Aws, bucket: str, product: str) -> dict[str, datetime]:
     """Return the feature files that uploads announce, each with the time of its upload."""
     s3: S3Client = aws.client("s3")
     return {
@@ -142,7 +142,7 @@ def feature_files(aws: LocalAws, bucket: str, product: str) -> dict[str, datetim
     }
 
 
-def latest_runs(aws: LocalAws, state_machine: str, files: Mapping[str, datetime]) -> dict[str, Run]:
+def latest_runs(aws: Aws, state_machine: str, files: Mapping[str, datetime]) -> dict[str, Run]:
     """Return the latest run that took each file as it is now, where there is one."""
     stepfunctions: SFNClient = aws.client("stepfunctions")
     executions = [

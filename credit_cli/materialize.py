@@ -35,7 +35,7 @@ def materialize(
     from credit_cli import materialization  # noqa: PLC0415 (NumPy takes its time)
 
     asked = materialization.execution_input(product, prefix=prefix, sweep=sweep)
-    aws, deployment = deployed(product)
+    aws, deployment = deployed(product, change=f"materialize {asked}")
     with progress_for(as_json=as_json).step("Materialization") as step:
         counts = materialization.run(aws, deployment, asked, step.update)
         step.result = materialization.counts_line(counts)

@@ -17,6 +17,7 @@ from credit_cli.gate_lines import failed_gate_lines
 from credit_cli.invocation import invoked
 from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct, known_product
 from credit_cli.registered_models import RegisteredModels, registry_errors
+from credit_cli.target import target
 from credit_cli.terminal import Json, print_json, progress_for, say
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ ReportFile = Annotated[
     Path | None,
     typer.Option(help="Write its report, an HTML page, into this file.", show_default=False),
 ]
+ASKED = frozenset({"promote", "share", "retire"})
+"""Moves after which another model answers than the one that proved itself, or none ever again. The
+way back, to the champion, is never asked about."""
+WORDS = frozenset({"approve", "reject"})
+"""Asked of the approver, apart from the promoter: not the same people need be let to do both."""
+
 TrainedFolder = Annotated[Path, typer.Argument(help="The --out of credit train.")]
 
 
@@ -151,10 +158,10 @@ def promote(
     if now:
         move("promote", version, by=by, product=product, as_json=as_json)
         return
-    aws, deployment = deployed(product)
+    aws, deployment = deployed(product, change=f"start the rollout of {version}")
     asked = {"version": version, "moved_by": by or getpass.getuser()}
     execution = pipelines.start(aws, deployment["RolloutStateMachine"], asked)
-    if no_wait:
+    if no_wait or not target().is_local:  # elsewhere it takes days
         name = pipelines.execution_name(execution)
         if as_json:
             print_json({"execution": name, "status": "running"})
@@ -244,7 +251,8 @@ def register(
         manifest.check_serves(known_product(product))
     except ModelUnavailableError as error:
         raise UsageError(f"{folder}: {error}") from None
-    registered = RegisteredModels.of(*deployed(product), product)
+    aws, deployment = deployed(product, change=f"register {manifest.version}")
+    registered = RegisteredModels.of(aws, deployment, product)
     with registry_errors():
         registered.registry.register(
             manifest,
@@ -267,7 +275,7 @@ def register(
 def move(
     action: str, version: str, *, by: str, product: str, as_json: bool, share: float | None = None
 ) -> None:
-    """Have the promoter move the pointer, and say who answers then.
+    """Have the promoter move the pointer, or the approver pass a word on; say who answers then.
 
     Raises:
         CliError: It refused, and said why.
@@ -275,7 +283,10 @@ def move(
     event = {"action": action, "version": version, "moved_by": by or getpass.getuser()}
     if share is not None:
         event |= {"share": share}  # type: ignore[dict-item]
-    done = invoked(*deployed(product), "PromoterFunction", event, called="promoter", verb="refused")
+    aws, deployment = deployed(product, change=f"{action} {version}", ask=action in ASKED)
+    called = "approver" if action in WORDS else "promoter"
+    function = f"{called.title()}Function"
+    done = invoked(aws, deployment, function, event, called=called, verb="refused")
     told(done, as_json=as_json)
 
 

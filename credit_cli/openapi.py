@@ -13,6 +13,7 @@ from credit_cli.checkout import Checkout
 from credit_cli.deployment import deployed
 from credit_cli.errors import UsageError
 from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct, known_product
+from credit_cli.target import require_local
 from credit_cli.terminal import print_json, progress_for, say
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def record_examples(*, product: DeployedProduct = DEFAULT_PRODUCT) -> None:
     """
     from credit_cli.openapi_calls import ApiCalls, made_calls  # noqa: PLC0415 (NumPy and DuckDB)
 
+    require_local("recording")
     chosen = known_product(product)
     aws, deployment = deployed(product)
     folder = examples_folder(product)

@@ -14,7 +14,7 @@ from credit_core.domain.review import adverse_action_codes
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from credit_cli.aws import LocalAws
+    from credit_cli.aws import Aws
     from credit_cli.deployment import Deployment
     from credit_core.domain.product import CreditProduct
 
@@ -37,7 +37,7 @@ type Call = dict[str, Any]
 class ApiCalls:
     """The API with a token of each kind of client."""
 
-    def __init__(self, aws: LocalAws, deployment: Deployment) -> None:
+    def __init__(self, aws: Aws, deployment: Deployment) -> None:
         self._url = deployment.api_url
         self._tokens = {
             kind: fetch_token(aws, deployment, kind).access_token for kind in ClientKind
@@ -81,7 +81,7 @@ class ApiCalls:
 
 def made_calls(
     call: ApiCalls,
-    aws: LocalAws,
+    aws: Aws,
     deployment: Deployment,
     product: CreditProduct,
     *,
@@ -180,7 +180,7 @@ def made_calls(
 
 
 def one_of_each_outcome(
-    call: ApiCalls, aws: LocalAws, deployment: Deployment, product: CreditProduct, *, run: str
+    call: ApiCalls, aws: Aws, deployment: Deployment, product: CreditProduct, *, run: str
 ) -> dict[str, dict[str, Any]]:
     """Return an application per outcome that the model settled.
 

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
 from credit_cli.errors import PipelineError
+from credit_cli.target import target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mypy_boto3_stepfunctions import SFNClient
 
-    from credit_cli.aws import LocalAws
+    from credit_cli.aws import Aws
 
 POLL_SECONDS = 0.5
+ACCOUNT_POLL_SECONDS = 5.0
+"""Of an account, which answers every caller only so often."""
+
 LIMIT_SECONDS = 15 * 60.0
-"""On two slow cores the longest takes about two minutes."""
+"""On two slow cores the longest takes about two minutes. In an account nothing is given up: there a
+state machine has a limit of its own, and Ctrl-C ends no more than the waiting."""
 
 
 def run(
-    aws: LocalAws,
+    aws: Aws,
     state_machine: str,
     execution_input: Mapping[str, Any],
     progress: Callable[[str], None] = lambda _: None,
@@ -29,12 +35,12 @@ def run(
     """Run a state machine to its end and return its output.
 
     Raises:
-        PipelineError: It failed, or is not done within 15 minutes.
+        PipelineError: It failed, or the local cloud is not done within 15 minutes.
     """
     return wait_for(aws, start(aws, state_machine, execution_input), progress)
 
 
-def start(aws: LocalAws, state_machine: str, execution_input: Mapping[str, Any]) -> str:
+def start(aws: Aws, state_machine: str, execution_input: Mapping[str, Any]) -> str:
     """Start a state machine and return the execution's ARN."""
     stepfunctions: SFNClient = aws.client("stepfunctions")
     return stepfunctions.start_execution(
@@ -43,7 +49,7 @@ def start(aws: LocalAws, state_machine: str, execution_input: Mapping[str, Any])
 
 
 def wait_for(
-    aws: LocalAws,
+    aws: Aws,
     execution: str,
     progress: Callable[[str], None] = lambda _: None,
     *,
@@ -52,18 +58,18 @@ def wait_for(
     """Wait for the end of an execution and return its output.
 
     Args:
-        aws: The local cloud.
+        aws: Where it runs.
         execution: The execution's ARN.
         progress: Told now and then what it is doing.
         hint: What a person may look at when it fails.
 
     Raises:
-        PipelineError: It failed, or is not done within 15 minutes.
+        PipelineError: It failed, or the local cloud is not done within 15 minutes.
     """
     stepfunctions: SFNClient = aws.client("stepfunctions")
     name = machine_name(execution)
     started = time.monotonic()
-    while (elapsed := time.monotonic() - started) < LIMIT_SECONDS:
+    while (elapsed := time.monotonic() - started) < limited(LIMIT_SECONDS):
         found = stepfunctions.describe_execution(executionArn=execution)
         if found["status"] == "SUCCEEDED":
             output = json.loads(found.get("output", "{}"))
@@ -72,8 +78,18 @@ def wait_for(
             words = [found["status"].lower(), found.get("error", ""), said(found.get("cause", ""))]
             raise PipelineError(f"{name}: {in_a_line(' '.join(filter(None, words)))}", hint=hint)
         progress(f"{state_under_way(stepfunctions, execution)}, {elapsed:.0f} s")
-        time.sleep(POLL_SECONDS)
+        pause()
     raise PipelineError(f"{name} is not done after {LIMIT_SECONDS / 60:.0f} minutes", hint=hint)
+
+
+def limited(seconds: float) -> float:
+    """Return how long to wait for the end of something that the local cloud does within a time."""
+    return seconds if target().is_local else math.inf
+
+
+def pause() -> None:
+    """Wait before another look."""
+    time.sleep(POLL_SECONDS if target().is_local else ACCOUNT_POLL_SECONDS)
 
 
 def state_under_way(stepfunctions: SFNClient, execution: str) -> str:

@@ -1,4 +1,4 @@
-"""`credit push`: rows of features sent to the local cloud's event bus, checked beforehand."""
+"""`credit push`: rows of features sent to the event bus, checked beforehand."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ def push(
     """
     rows = list(read_rows(file))
     require_valid(known_product(product), rows, as_of=datetime.now(UTC))
-    aws, deployment = deployed(product)
+    aws, deployment = deployed(
+        product, change=f"push {len(rows):,} {'row' if len(rows) == 1 else 'rows'} of features"
+    )
     bus = deployment["FeatureBus"]
     sent = send(aws.client("events"), bus, rows)
     if as_json:

@@ -13,7 +13,7 @@ from credit_core.errors import CreditScoringError, ModelUnavailableError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from credit_cli.aws import LocalAws
+    from credit_cli.aws import Aws
     from credit_cli.deployment import Deployment
     from credit_core.adapters.model_registry import S3DynamoModelRegistry
     from credit_core.adapters.signing import KmsSigner
@@ -31,8 +31,8 @@ class RegisteredModels:
     read: Callable[[str], bytes]
 
     @classmethod
-    def of(cls, aws: LocalAws, deployment: Deployment, product: str) -> RegisteredModels:
-        """Return what is registered of a product on the local cloud."""
+    def of(cls, aws: Aws, deployment: Deployment, product: str) -> RegisteredModels:
+        """Return what is registered of a product where it is deployed."""
         from credit_core.adapters.model_registry import S3DynamoModelRegistry, objects_in  # noqa: PLC0415 (boto3 takes its time)
         from credit_core.adapters.signing import KmsSigner  # noqa: PLC0415 (as above)
 

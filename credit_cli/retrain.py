@@ -49,7 +49,8 @@ def retrain(
     """
     if follow is not None and (served or no_wait):
         raise UsageError("--follow only watches, so it goes without --served and --no-wait")
-    aws, deployment = deployed(product)
+    change = "start a retraining" if follow is None else None
+    aws, deployment = deployed(product, change=change)
     execution = (
         retraining.start(aws, deployment, trigger="credit retrain", served=served)
         if follow is None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_stepfunctions import SFNClient
 
-    from credit_cli.aws import LocalAws
+    from credit_cli.aws import Aws
     from credit_cli.deployment import Deployment
     from credit_cli.progress import Step
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MACHINE, ROLLOUT_MACHINE = "RetrainingStateMachine", "RolloutStateMachine"
 LIMIT_SECONDS = 2 * 3_600.0
-"""As long as the local cloud's state machine has itself."""
+"""As long as the local cloud's state machine has itself; in an account nothing is given up."""
 
 TITLES = {
     "TrainingSet": "Training set",
@@ -111,11 +111,11 @@ class Retrained:
         }
 
 
-def start(aws: LocalAws, deployment: Deployment, *, trigger: str, served: bool = False) -> str:
+def start(aws: Aws, deployment: Deployment, *, trigger: str, served: bool = False) -> str:
     """Start a retraining and return the execution's ARN.
 
     Args:
-        aws: The local cloud.
+        aws: Where it is deployed.
         deployment: What is deployed there.
         trigger: What asked for it; the model's manifest keeps that.
         served: Train on what was served, in place of what the lake has.
@@ -163,7 +163,7 @@ class Watch:
     """Looks at an execution now and then.
 
     Args:
-        aws: The local cloud.
+        aws: Where it is deployed.
         deployment: What is deployed there.
         execution: The execution's ARN.
         product: Whose model is trained.
@@ -172,16 +172,14 @@ class Watch:
         UsageError: There is no such execution.
     """
 
-    def __init__(
-        self, aws: LocalAws, deployment: Deployment, execution: str, *, product: str
-    ) -> None:
+    def __init__(self, aws: Aws, deployment: Deployment, execution: str, *, product: str) -> None:
         self.name = pipelines.execution_name(execution)
         self._execution = execution
         self._deployment = deployment
         self._product = product
         self._stepfunctions: SFNClient = aws.client("stepfunctions")
         self._s3: S3Client = aws.client("s3")
-        self._give_up = time.monotonic() + LIMIT_SECONDS
+        self._give_up = time.monotonic() + pipelines.limited(LIMIT_SECONDS)
         try:
             self._look()
         except self._stepfunctions.exceptions.ExecutionDoesNotExist:
@@ -200,7 +198,7 @@ class Watch:
         """
         if time.monotonic() > self._give_up:
             raise PipelineError(f"the retraining {self.name} is not done in two hours")
-        time.sleep(pipelines.POLL_SECONDS)
+        pipelines.pause()
         self._look()
 
     def step(self, number: int) -> Visit | None:

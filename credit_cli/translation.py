@@ -8,9 +8,11 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as AwsConnectionError
 
 from credit_cli.errors import CliError, UnreachableError, UsageError
+from credit_cli.target import target
 from credit_core.errors import InvalidProductError
 
 SEE_LOG = "its log: .local/cloud.log"
+WHO_ASKS = "who is logged in, and where: AWS_PROFILE and AWS_REGION choose the account"
 
 
 def translated(error: Exception) -> CliError | None:
@@ -26,13 +28,22 @@ def translated(error: Exception) -> CliError | None:
         )
     elif isinstance(error, InvalidProductError):
         known = _of_product(error)
-    elif isinstance(error, AwsConnectionError | HTTPClientError):
-        known = UnreachableError("the local cloud does not answer", hint=SEE_LOG)
     elif isinstance(error, ClientError | BotoCoreError):
-        known = CliError(f"the local cloud refused a call: {error}", hint=SEE_LOG)
+        known = _of_cloud(error)
     elif isinstance(error, OSError):
         known = _of_machine(error)
     return known
+
+
+def _of_cloud(error: ClientError | BotoCoreError) -> CliError:
+    local = target().is_local
+    name, hint = ("the local cloud", SEE_LOG) if local else ("AWS", WHO_ASKS)
+    if isinstance(error, AwsConnectionError | HTTPClientError):
+        return UnreachableError(f"{name} does not answer", hint=hint)
+    text = " ".join(str(error).split())
+    if local or isinstance(error, ClientError):
+        return CliError(f"{name} refused a call: {text}", hint=hint)
+    return CliError(f"AWS can't be asked: {text}", hint=hint)
 
 
 def _of_product(error: InvalidProductError) -> CliError:

@@ -60,11 +60,17 @@ FUNCTION_LAYERS: Mapping[str, tuple[str, ...]] = {
     "pusher": ("core", "runtime", "parquet"),
     "freshness": ("core", "runtime"),
     "archiver": ("core", "runtime"),
+    "eraser": ("core", "runtime", "parquet"),
     "comparer": ("core", "runtime"),
     "served_set": ("core", "runtime"),
     "skew": ("core", "runtime", "parquet"),
+    "monitor": ("core", "runtime"),
     "trainer": ("core", "runtime", "training"),
     "promoter": ("core", "runtime"),
+    "rehearsal": ("core", "runtime"),
+    "approver": ("core", "runtime"),
+    "guard": ("core", "runtime"),
+    "emptier": ("core", "runtime"),
 }
 """The layers that each function runs with, in the order in which Lambda unpacks them."""
 

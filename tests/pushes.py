@@ -22,7 +22,7 @@ from tests.builders import NOW, PRODUCT, SECRET, features_of
 from tests.feature_rows import AN_HOUR_AGO, BUREAU, FakeRejectedRows, FakeStore, never
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from credit_core.domain.metrics import Measurement
     from credit_core.domain.product import CreditProduct
@@ -158,6 +158,20 @@ class FakeMetrics:
 
 
 @dataclass
+class FakeErased:
+    """A list of erased applicants in memory, with faults on demand."""
+
+    applicants: set[str] = field(default_factory=set)
+    available: bool = True
+
+    def among(self, applicants: Collection[str]) -> frozenset[str]:
+        """Return those on the list."""
+        if not self.available:
+            raise StoreUnavailableError("the erased applicants could not be read: Throttling")
+        return frozenset(self.applicants.intersection(applicants))
+
+
+@dataclass
 class FakeNewestEvents:
     """Newest events in memory."""
 
@@ -176,6 +190,7 @@ class APusher:
     lake: FakeAppender = field(default_factory=FakeAppender)
     store: FakeStore = field(default_factory=FakeStore)
     rejected: FakeRejectedRows = field(default_factory=FakeRejectedRows)
+    erased: FakeErased = field(default_factory=FakeErased)
     metrics: FakeMetrics = field(default_factory=FakeMetrics)
     wait: Callable[[float], None] = never
 
@@ -191,6 +206,7 @@ class APusher:
             lake=self.lake,
             store=self.store,
             rejected_rows=self.rejected,
+            erased=self.erased,
             metrics=self.metrics,
             secret=SECRET,
             as_of=NOW,

@@ -48,7 +48,10 @@ class Archive(Construct):
         )
         acknowledge(
             self.failed_batches,
-            {"AwsSolutions-SQS3": "This is the queue for what could not be archived."},
+            {
+                "AwsSolutions-SQS3": "This is the queue for what could not be archived.",
+                "Serverless-SQSRedrivePolicy": "The same.",
+            },
         )
         table, bucket = storage.tables.decisions, storage.buckets.receipts
         archiver = ServiceFunction(
@@ -73,7 +76,7 @@ class Archive(Construct):
         may.allow("dynamodb:Scan", on=[table.table_arn])
         # It can't read what it wrote, and the bucket lets nobody replace or remove it.
         may.allow_objects("s3:PutObject", bucket=bucket, prefix=receipts_prefix(product.name))
-        may.allow("s3:ListBucket", on=[bucket.bucket_arn])
+        may.allow_listing(bucket, receipts_prefix(product.name))
         may.allow(
             *("sqs:SendMessage", "sqs:ReceiveMessage", "sqs:ChangeMessageVisibility"),
             "sqs:DeleteMessage",

@@ -45,6 +45,7 @@ class Batch(Construct):
                 stage=stage.name,
                 product=product.name,
                 online_store_table=tables.online_store.table_name,
+                receipt_days=stage.receipt_days,
                 decisions_table=tables.decisions.table_name,
                 registry_table=tables.registry.table_name,
                 models_bucket=storage.buckets.models.bucket_name,

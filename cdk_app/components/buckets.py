@@ -10,6 +10,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from cdk_app.components.acknowledgements import acknowledge
+from credit_core.domain.places import ERASED_TAG
 
 if TYPE_CHECKING:
     from aws_cdk import aws_kms as kms
@@ -50,10 +51,25 @@ class Buckets(Construct):
         self.models = self._bucket("Models")
         make_append_only(self.models)
         self.results = self._bucket("Results", expire_after=Duration.days(stage.results_days))
-        self.receipts = self._bucket("Receipts", expire_after=Duration.days(stage.receipt_days))
+        self.receipts = self._bucket(
+            "Receipts",
+            expire_after=Duration.days(stage.receipt_days),
+            # None is replaced, so an old version is one whose time is over.
+            old_versions_days=1,
+            locked_days=stage.receipt_duty_days if stage.receipts_locked else None,
+        )
         make_append_only(self.receipts)
+        end_erased(self.receipts, after_days=stage.receipt_duty_days)
+        self.all = (self.lake, self.models, self.results, self.receipts, self.access_logs)
 
-    def _bucket(self, name: str, *, expire_after: Duration | None = None) -> s3.Bucket:
+    def _bucket(
+        self,
+        name: str,
+        *,
+        expire_after: Duration | None = None,
+        old_versions_days: int | None = None,
+        locked_days: int | None = None,
+    ) -> s3.Bucket:
         return s3.Bucket(
             self,
             name,
@@ -70,9 +86,19 @@ class Buckets(Construct):
                 s3.LifecycleRule(
                     abort_incomplete_multipart_upload_after=Duration.days(1),
                     expiration=expire_after,
-                    noncurrent_version_expiration=Duration.days(self._stage.old_versions_days),
-                )
+                    noncurrent_version_expiration=Duration.days(
+                        old_versions_days or self._stage.old_versions_days
+                    ),
+                ),
+                # What an expired object leaves is a mark with its name.
+                s3.LifecycleRule(expired_object_delete_marker=True),
             ],
+            # Nobody shortens it, not the account's owner either.
+            object_lock_default_retention=s3.ObjectLockRetention.compliance(
+                Duration.days(locked_days)
+            )
+            if locked_days
+            else None,
             server_access_logs_bucket=self.access_logs,
             server_access_logs_prefix=f"{name.lower()}/",
             removal_policy=self._stage.removal,
@@ -103,6 +129,16 @@ def make_append_only(bucket: s3.Bucket) -> None:
                 conditions=conditions,
             )
         )
+
+
+def end_erased(bucket: s3.Bucket, *, after_days: int) -> None:
+    """End the objects of erased applicants, which bear a tag, after so many days of theirs."""
+    tag, value = ERASED_TAG
+    bucket.add_lifecycle_rule(
+        tag_filters={tag: value},
+        expiration=Duration.days(after_days),
+        noncurrent_version_expiration=Duration.days(1),
+    )
 
 
 def announce_uploads(bucket: s3.Bucket) -> None:

@@ -76,7 +76,7 @@ class ModelEvidence(Construct):
             (served_set, SERVED_TRAINING_SETS),
         ):
             may = reader.role
-            may.allow("s3:ListBucket", on=[receipts.bucket_arn])
+            may.allow_listing(receipts, receipts_prefix(product.name))
             may.allow_objects("s3:GetObject", bucket=receipts, prefix=receipts_prefix(product.name))
             may.allow_objects("s3:PutObject", bucket=results, prefix=prefix)
             may.allow_key(storage.key, through=("s3",))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws_cdk import ArnFormat, Aws, Stack
+from aws_cdk import ArnFormat, Aws, Duration, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
+
+from cdk_app.components.firewall import LOG_PREFIX
 
 if TYPE_CHECKING:
     from cdk_app.stages import Stage
@@ -25,10 +27,12 @@ class DataKey(Construct):
             description=f"Data of {stage.prefix}",
             enable_key_rotation=True,
             removal_policy=stage.removal,
+            pending_window=Duration.days(stage.key_pending_days),
         )
         # CloudWatch Logs encrypts as itself; the condition keeps it to log groups of this service.
         groups = (
             f"{stage.prefix}-*",
+            f"{LOG_PREFIX}{stage.prefix}-*",
             f"/aws/vendedlogs/states/{stage.prefix}-*",
             # API Gateway fixes this name; an API's id is not known here.
             "API-Gateway-Execution-Logs_*",

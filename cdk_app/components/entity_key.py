@@ -22,7 +22,7 @@ class EntityKey(Construct):
 
     def __init__(self, scope: Construct, id_: str, *, stage: Stage, key: kms.IKey) -> None:
         super().__init__(scope, id_)
-        self.secret = secretsmanager.Secret(
+        generated = secretsmanager.Secret(
             self,
             "Secret",
             description="HMAC key of entity keys; another one orphans every stored row",
@@ -33,9 +33,14 @@ class EntityKey(Construct):
             removal_policy=stage.removal,
         )
         acknowledge(
-            self.secret,
+            generated,
             {
                 "AwsSolutions-SMG4": "A rotated key would match no stored row, so that every "
                 "applicant became unknown; a new key goes with a backfill, by hand."
             },
         )
+        native = generated.node.default_child
+        assert isinstance(native, secretsmanager.CfnSecret)  # noqa: S101 (for mypy)
+        # By the attribute that is its ARN everywhere: `Ref` is that on AWS, and on the local cloud
+        # its name, which a policy can't be about.
+        self.secret = secretsmanager.Secret.from_secret_complete_arn(self, "ByArn", native.attr_id)

@@ -1,4 +1,4 @@
-"""From the newest event of each view to a metric of its age."""
+"""From the newest event of each view, and from the models, to metrics of their ages."""
 
 from __future__ import annotations
 
@@ -32,16 +32,19 @@ class FreshnessMeter(Construct):
         layers: Layers,
     ) -> None:
         super().__init__(scope, id_)
-        table = storage.tables.online_store
+        table, registry = storage.tables.online_store, storage.tables.registry
         meter = ServiceFunction(
             self,
             "Meter",
             name="freshness",
-            description="Publishes the age of each feature view's newest event",
+            description="Publishes the ages of each feature view's newest event and of models",
             stage=stage,
             size=stage.freshness_meter,
             settings=FreshnessSettings(
-                stage=stage.name, product=product.name, online_store_table=table.table_name
+                stage=stage.name,
+                product=product.name,
+                online_store_table=table.table_name,
+                registry_table=registry.table_name,
             ),
             layers=layers,
             key=storage.key,
@@ -53,13 +56,14 @@ class FreshnessMeter(Construct):
             on=[table.table_arn],
             conditions={"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": notes}},
         )
+        meter.role.allow_items("dynamodb:Query", table=registry, partition=product.name)
         meter.role.allow_key(storage.key, through=("dynamodb",))
         meter.role.allow_metrics()
         minutes = stage.freshness.every_minutes
         FunctionSchedule(
             self,
             "Schedule",
-            description=f"Measures how fresh the features of {stage.prefix} are",
+            description=f"Measures how old the features and models of {stage.prefix} are",
             expression=f"rate({minutes} minute{'s'[: minutes > 1]})",
             tries_seconds=60 * minutes,
             asked={},

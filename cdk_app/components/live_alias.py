@@ -18,22 +18,21 @@ class LiveAlias(lambda_.Alias):
     CloudFormation changes a function's code and its configuration one after the other; a version
     has both, so that no request meets the new one of the one and the old one of the other.
 
+    Environments are kept warm of the version and not of the alias: while a canary shares the
+    requests out between two versions, Lambda refuses to warm an alias (decision 53).
+
     Args:
         scope: Where it is.
         id_: Its name there.
         function: Whose version.
-        warm: Environments that are kept warm; None keeps none.
     """
 
-    def __init__(
-        self, scope: Construct, id_: str, *, function: lambda_.Function, warm: int | None = None
-    ) -> None:
+    def __init__(self, scope: Construct, id_: str, *, function: lambda_.Function) -> None:
         super().__init__(
             scope,
             id_,
             alias_name=LIVE,
             version=function.current_version,
-            provisioned_concurrent_executions=warm,
         )
         name = function.function_name
         self.dimensions = {"FunctionName": name, "Resource": f"{name}:{LIVE}"}

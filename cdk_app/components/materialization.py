@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from constructs import Construct
 
+from cdk_app.components.erasure import allow_covering
 from cdk_app.components.materialization_definition import (
     MAP_LABEL,
     MaterializationFunctions,
@@ -129,7 +130,7 @@ class FeatureMaterialization(Construct):
             key=self._storage.key,
         )
         may = planner.role
-        may.allow("s3:ListBucket", on=[buckets.lake.bucket_arn])
+        may.allow_listing(buckets.lake, self._features, tells_what_is_missing=True)
         may.allow_objects("s3:GetObject", bucket=buckets.lake, prefix=self._features)
         may.allow_objects("s3:PutObject", bucket=buckets.results, prefix=RUNS)
         may.allow_items("dynamodb:GetItem", table=registry, partition=self._watermark)
@@ -151,6 +152,7 @@ class FeatureMaterialization(Construct):
                 lake_bucket=buckets.lake.bucket_name,
                 results_bucket=buckets.results.bucket_name,
                 online_store_table=table.table_name,
+                registry_table=self._storage.tables.registry.table_name,
                 entity_key_secret=secret.secret_arn,
             ),
             layers=self._layers,
@@ -158,10 +160,10 @@ class FeatureMaterialization(Construct):
         )
         may = materializer.role
         may.allow_objects("s3:GetObject", bucket=buckets.lake, prefix=self._features)
-        # Who may not list is told "access denied" of a file that is not there.
-        may.allow("s3:ListBucket", on=[buckets.lake.bucket_arn])
+        may.allow_listing(buckets.lake, self._features, tells_what_is_missing=True)
         # PartiQL is what lets many conditional writes share a request.
         may.allow("dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate", on=[table.table_arn])
+        allow_covering(may, product=self._product, storage=self._storage)
         may.allow_objects("s3:PutObject", bucket=buckets.results, prefix=REJECTED)
         may.allow_objects("s3:PutObject", bucket=buckets.results, prefix=RUNS)
         may.allow("secretsmanager:GetSecretValue", on=[secret.secret_arn])
@@ -179,6 +181,7 @@ class FeatureMaterialization(Construct):
             stage=self._stage,
             size=self._stage.reconciler,
             settings=ReconcilerSettings(
+                stage=self._stage.name,
                 product=self._product.name,
                 results_bucket=results.bucket_name,
                 registry_table=registry.table_name,
@@ -189,8 +192,9 @@ class FeatureMaterialization(Construct):
             key=self._storage.key,
         )
         may = reconciler.role
-        may.allow("s3:ListBucket", on=[results.bucket_arn])
+        may.allow_listing(results, RUNS)
         may.allow_objects("s3:GetObject", "s3:PutObject", bucket=results, prefix=RUNS)
         may.allow_items("dynamodb:UpdateItem", table=registry, partition=self._watermark)
         may.allow_key(self._storage.key, through=("dynamodb", "s3"))
+        may.allow_metrics()
         return reconciler

@@ -62,6 +62,24 @@ class OwnRole(iam.Role):
             },
         )
 
+    def allow_listing(
+        self, bucket: s3.IBucket, *prefixes: str, tells_what_is_missing: bool = False
+    ) -> None:
+        """Allow to list the objects under these prefixes of a bucket, and no others.
+
+        Args:
+            bucket: Whose objects.
+            prefixes: What a call has to ask for, or a longer one.
+            tells_what_is_missing: Of an object that is not there S3 says so, and not that access is
+                denied, to those alone who may list without a prefix; then they may, too.
+
+        Source: Amazon S3 User Guide, "Bucket policy examples", ``s3:prefix``; API Reference,
+        GetObject, "Permissions".
+        """
+        test = "StringLikeIfExists" if tells_what_is_missing else "StringLike"
+        asked = [f"{prefix}*" for prefix in prefixes]
+        self.allow("s3:ListBucket", on=[bucket.bucket_arn], conditions={test: {"s3:prefix": asked}})
+
     def allow_items(self, *actions: str, table: dynamodb.ITable, partition: str) -> None:
         """Allow these actions on the items of one partition key of a table, and on no others."""
         self.allow(

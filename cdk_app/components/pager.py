@@ -1,7 +1,8 @@
-"""Makes alarms that reach on-call."""
+"""Makes alarms: some wake somebody, the others inform; each says what to do."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aws_cdk import Duration
@@ -9,60 +10,200 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from constructs import Construct
 
+from cdk_app.stages import Patience
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aws_cdk import aws_sns as sns
+    from cdk_app.components.channels import Channels
+    from cdk_app.stages import Alarms, Share, Stage
 
-    from cdk_app.stages import Patience, Stage
+MOST_DESCRIPTION = 1_024
+"""Characters. Source: CloudWatch API Reference, "PutMetricAlarm"."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One metric as an alarm looks at it; the dimensions are all that the metric has."""
+
+    namespace: str
+    metric: str
+    dimensions: Mapping[str, str]
+    statistic: str = "Sum"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """A share of one figure in another, once the first is at least ``least`` in a period.
+
+    ``least`` keeps one failure among three requests from being a rate of a third.
+    """
+
+    part: Figure
+    whole: Figure
+    least: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Total:
+    """The sum of figures, of which any may be absent; without metric math the first alone."""
+
+    figures: tuple[Figure, ...]
 
 
 class Pager(Construct):
-    """Makes alarms that notify one topic, when they go off and when they are over."""
+    """Makes alarms that notify, when they go off and when they are over.
 
-    def __init__(self, scope: Construct, id_: str, *, stage: Stage, topic: sns.ITopic) -> None:
+    All inform. Those that page do so together, through one composite alarm, so that one cause is
+    one page; ``close`` makes it.
+    """
+
+    def __init__(self, scope: Construct, id_: str, *, stage: Stage, channels: Channels) -> None:
         super().__init__(scope, id_)
         self._stage = stage
-        self._action = actions.SnsAction(topic)
+        self._page = actions.SnsAction(channels.page)
+        self._inform = actions.SnsAction(channels.inform)
+        self.alarms: dict[str, cloudwatch.Alarm] = {}
+        """All alarms made so far but the composite, by the names they were given here."""
+        self.paging: list[str] = []
+        """Names of those that wake somebody."""
+        self.runbooks: dict[str, str] = {}
+        """The name of each alarm's runbook."""
 
     def page(
         self,
         name: str,
         *,
         description: str,
-        namespace: str,
-        metric: str,
-        dimensions: Mapping[str, str],
-        statistic: str = "Sum",
+        of: Figure | Rate | Total,
         above: float = 0,
         patience: Patience | None = None,
         silence_breaches: bool = False,
+        runbook: str | None = None,
     ) -> cloudwatch.Alarm:
-        """Page when the metric lies above a value; without ``patience``, at the first time.
+        """Wake somebody when the figure lies above a value: applicants are not served as promised.
 
-        With ``silence_breaches`` a period without any figure counts as one above the value.
+        Args:
+            name: In capitals and lower case, unique in a stage.
+            description: What is wrong, in a sentence or two.
+            of: What is measured.
+            above: The value; of a rate, a share from 0 to 1.
+            patience: How long and how often it must lie above; without, once.
+            silence_breaches: Whether a period without any figure counts as one above the value.
+            runbook: Name of the page in ``docs/runbooks``; without, the alarm's own.
         """
-        period = (patience or self._stage.patience).period_seconds
+        alarm = self._alarm(
+            name,
+            description=description,
+            of=of,
+            threshold=above,
+            patience=patience,
+            silence_breaches=silence_breaches,
+            runbook=runbook,
+        )
+        self.paging.append(name)
+        if not self._stage.alarms.composite:
+            alarm.add_alarm_action(self._page)
+            alarm.add_ok_action(self._page)
+        return alarm
+
+    def inform(
+        self,
+        name: str,
+        *,
+        description: str,
+        of: Figure | Rate | Total,
+        above: float = 0,
+        patience: Patience | None = None,
+        silence_breaches: bool = False,
+        runbook: str | None = None,
+    ) -> cloudwatch.Alarm:
+        """Tell when the figure lies above a value; it can wait for the morning. See ``page``."""
+        return self._alarm(
+            name,
+            description=description,
+            of=of,
+            threshold=above,
+            patience=patience,
+            silence_breaches=silence_breaches,
+            runbook=runbook,
+        )
+
+    def inform_of_silence(
+        self, name: str, *, description: str, of: Figure, patience: Patience, runbook: str
+    ) -> cloudwatch.Alarm:
+        """Tell when what should happen again and again did not, not once.
+
+        Args:
+            name: In capitals and lower case, unique in a stage.
+            description: What is wrong, in a sentence or two.
+            of: What is counted.
+            patience: For how long nothing was counted.
+            runbook: Name of the page in ``docs/runbooks``.
+        """
+        return self._alarm(
+            name,
+            description=description,
+            of=of,
+            threshold=1,
+            operator=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
+            patience=patience,
+            silence_breaches=True,
+            runbook=runbook,
+        )
+
+    def close(self) -> None:
+        """Make the composite alarm of all that page, where the stage can have one."""
+        if not self._stage.alarms.composite:
+            return
+        children = [self.alarms[name] for name in self.paging]
+        composite = cloudwatch.CompositeAlarm(
+            self,
+            "Page",
+            composite_alarm_name=f"{self._stage.prefix}-page",
+            alarm_description=self._described(
+                "Applicants are not served as promised. `credit alarms list` says which of the "
+                "alarms behind this one ring; their runbooks say what to do.",
+                "page",
+            ),
+            # By name: each ARN would be an eighth of what a rule may be long.
+            alarm_rule=cloudwatch.AlarmRule.from_string(
+                " OR ".join(f'ALARM("{self._name(name)}")' for name in self.paging)
+            ),
+        )
+        # A rule may only name alarms that are there.
+        composite.node.add_dependency(*children)
+        composite.add_alarm_action(self._page)
+        composite.add_ok_action(self._page)
+
+    def _alarm(
+        self,
+        name: str,
+        *,
+        description: str,
+        of: Figure | Rate | Total,
+        threshold: float,
+        patience: Patience | None,
+        silence_breaches: bool,
+        runbook: str | None,
+        operator: cloudwatch.ComparisonOperator = (
+            cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
+        ),
+    ) -> cloudwatch.Alarm:
+        period = Duration.seconds((patience or self._stage.patience).period_seconds)
         wanted, periods = (patience.breaching, patience.periods) if patience else (1, 1)
-        if name in self._stage.rollout.alarms:
-            # A rollout looks now and then: what rang since its last look rings at the next one.
-            periods = max(periods, wanted + self._stage.rollout.poll_seconds // period)
-        # CloudWatch refuses a word on low samples for any statistic that is no percentile.
-        low_samples = patience if statistic.startswith("p") else None
+        percentile = isinstance(of, Figure) and of.statistic.startswith("p")
+        if isinstance(of, Rate) and not self._stage.alarms.metric_math:
+            # The local cloud divides nothing: there the least number alone rings.
+            threshold = of.least - 1
         alarm = cloudwatch.Alarm(
             self,
             name,
-            alarm_name=f"{self._stage.prefix}-{kebab(name)}",
-            alarm_description=description,
-            metric=cloudwatch.Metric(
-                namespace=namespace,
-                metric_name=metric,
-                dimensions_map=dict(dimensions),
-                statistic=statistic,
-                period=Duration.seconds(period),
-            ),
-            threshold=above,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+            alarm_name=self._name(name),
+            alarm_description=self._described(description, runbook or kebab(name)),
+            metric=self._measured(name, of, period),
+            threshold=threshold,
+            comparison_operator=operator,
             evaluation_periods=periods,
             datapoints_to_alarm=wanted,
             # No traffic is no slow traffic; but what is always measured should not fall silent.
@@ -71,15 +212,88 @@ class Pager(Construct):
                 if silence_breaches
                 else cloudwatch.TreatMissingData.NOT_BREACHING
             ),
+            # CloudWatch refuses a word on low samples for any statistic that is no percentile.
             evaluate_low_sample_count_percentile=(
-                ("evaluate" if low_samples.evaluate_low_samples else "ignore")
-                if low_samples
+                ("evaluate" if patience.evaluate_low_samples else "ignore")
+                if patience and percentile
                 else None
             ),
         )
-        alarm.add_alarm_action(self._action)
-        alarm.add_ok_action(self._action)
+        alarm.add_alarm_action(self._inform)
+        alarm.add_ok_action(self._inform)
+        self.alarms[name] = alarm
+        self.runbooks[name] = runbook or kebab(name)
         return alarm
+
+    def _measured(
+        self, name: str, of: Figure | Rate | Total, period: Duration
+    ) -> cloudwatch.IMetric:
+        """Return what an alarm looks at, as far as the stage's CloudWatch calculates."""
+        match of:
+            case Figure():
+                return _metric(of, period)
+            case Rate() if self._stage.alarms.metric_math:
+                expression = f"IF(part >= {of.least}, part / whole, 0)"
+                parts = {"part": of.part, "whole": of.whole}
+            case Rate():
+                return _metric(of.part, period)
+            case Total() if self._stage.alarms.metric_math:
+                parts = {f"part{number}": figure for number, figure in enumerate(of.figures)}
+                expression = f"SUM([{', '.join(f'FILL({part}, 0)' for part in parts)}])"
+            case Total():
+                return _metric(of.figures[0], period)
+        return cloudwatch.MathExpression(
+            expression=expression,
+            using_metrics={part: _metric(figure, period) for part, figure in parts.items()},
+            label=name,
+            period=period,
+        )
+
+    def _name(self, name: str) -> str:
+        return f"{self._stage.prefix}-{kebab(name)}"
+
+    def _described(self, description: str, runbook: str) -> str:
+        """Return a description with its runbook.
+
+        Raises:
+            ValueError: It is longer than CloudWatch takes.
+        """
+        text = f"{description} Runbook: {self._stage.alarms.runbooks}/{runbook}.md"
+        if len(text) > MOST_DESCRIPTION:
+            raise ValueError(f"a description of {len(text)} characters; {MOST_DESCRIPTION} go")
+        return text
+
+
+def share_of(part: Figure, whole: Figure, share: Share) -> Rate:
+    """Return the rate of which a stage says when it rings."""
+    return Rate(part=part, whole=whole, least=share.least)
+
+
+def window(alarms: Alarms) -> Patience:
+    """Return the patience in which shares and small numbers are counted."""
+    return Patience(
+        period_seconds=alarms.share_seconds, periods=1, breaching=1, evaluate_low_samples=True
+    )
+
+
+def waiting_in(queue_name: str) -> Figure:
+    """Return how many messages wait in a queue."""
+    return Figure(
+        namespace="AWS/SQS",
+        metric="ApproximateNumberOfMessagesVisible",
+        dimensions={"QueueName": queue_name},
+        statistic="Maximum",
+    )
+
+
+def _metric(figure: Figure, period: Duration) -> cloudwatch.Metric:
+    return cloudwatch.Metric(
+        namespace=figure.namespace,
+        metric_name=figure.metric,
+        dimensions_map=dict(figure.dimensions),
+        statistic=figure.statistic,
+        period=period,
+    )
 
 
 def kebab(name: str) -> str:

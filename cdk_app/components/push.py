@@ -12,6 +12,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from cdk_app.components.acknowledgements import acknowledge
+from cdk_app.components.erasure import allow_asking, allow_covering
 from cdk_app.components.service_function import ServiceFunction
 from credit_core.domain.feature_event import DETAIL_TYPE
 from credit_core.domain.places import REJECTED_PUSHES, pushed_prefix
@@ -46,6 +47,10 @@ class FeaturePush(Construct):
         self._key = storage.key
         self._removal = stage.removal
         self.dead_letters = self._queue("DeadLetters", retention_period=Duration.days(14))
+        acknowledge(
+            self.dead_letters,
+            {"Serverless-SQSRedrivePolicy": "This is the queue for what could not be brought in."},
+        )
         self.queue = self._queue(
             "Queue",
             visibility_timeout=Duration.seconds(timeout_seconds),
@@ -65,7 +70,10 @@ class FeaturePush(Construct):
         )
         acknowledge(
             self.undecryptable,
-            {"AwsSolutions-SQS3": "This is the queue for what could not be decrypted."},
+            {
+                "AwsSolutions-SQS3": "This is the queue for what could not be decrypted.",
+                "Serverless-SQSRedrivePolicy": "The same.",
+            },
         )
         self.bus_name = self._bus(stage)
         function = self._pusher(stage, product, storage, layers)
@@ -77,6 +85,13 @@ class FeaturePush(Construct):
             batch_size=MESSAGES_A_BATCH,
             report_batch_item_failures=True,
             max_concurrency=stage.push.functions_at_once,
+        )
+        acknowledge(
+            mapping,
+            {
+                "Serverless-LambdaEventSourceMappingDestination": "Streams have destinations; what "
+                "fails of a queue stays in it, and goes to the dead letters in the end."
+            },
         )
         # At its creation AWS checks that the role may read the queue.
         mapping.node.add_dependency(function.role)
@@ -158,6 +173,7 @@ class FeaturePush(Construct):
                 lake_bucket=lake.bucket_name,
                 results_bucket=results.bucket_name,
                 online_store_table=table.table_name,
+                registry_table=storage.tables.registry.table_name,
                 entity_key_secret=secret.secret_arn,
             ),
             layers=layers,
@@ -172,6 +188,8 @@ class FeaturePush(Construct):
             may.allow_objects("s3:PutObject", bucket=lake, prefix=pushed_prefix(product, view))
         may.allow_objects("s3:PutObject", bucket=results, prefix=REJECTED_PUSHES)
         may.allow("dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate", on=[table.table_arn])
+        allow_covering(may, product=product, storage=storage)
+        allow_asking(may, product=product, storage=storage)
         may.allow("secretsmanager:GetSecretValue", on=[secret.secret_arn])
         may.allow_key(storage.key, through=("dynamodb", "s3", "secretsmanager", "sqs"))
         may.allow_metrics()

@@ -45,6 +45,7 @@ class Records(Construct):
             size=stage.records,
             settings=RecordsSettings(
                 product=product.name,
+                receipt_days=stage.receipt_days,
                 decisions_table=decisions.table_name,
                 registry_table=registry.table_name,
                 models_bucket=models.bucket_name,

@@ -104,7 +104,7 @@ class Retraining(Construct):
             key=self._storage.key,
         )
         may, models = trainer.role, f"{self._product.name}/"
-        may.allow("s3:ListBucket", on=[buckets.results.bucket_arn])
+        may.allow_listing(buckets.results, RESULTS_PREFIX)
         may.allow_objects("s3:GetObject", bucket=buckets.results, prefix=RESULTS_PREFIX)
         may.allow_objects(
             "s3:GetObject", "s3:PutObject", bucket=buckets.results, prefix=TRAINING_RUNS

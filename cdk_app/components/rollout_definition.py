@@ -1,7 +1,9 @@
 """The rollout as Amazon States Language: shadow, shares one after the other, champion.
 
-A step is a move of the pointer and the time that it is watched for. Until a model is champion, any
-alarm and any failure withdraws it; in the time after that it takes the one before back.
+A step is a move of the pointer and the time that the model has there. Meanwhile nothing is asked:
+an alarm has the guard take the model back. The alarms are looked at right after a move, for one
+that went off while it was made, and before the next one, which also wants evidence. Until a model
+is champion, whatever fails withdraws it; in the time after that it takes the one before back.
 """
 
 from __future__ import annotations
@@ -11,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from aws_cdk import Aws
 
 from cdk_app.components.workflow import LAMBDA_INVOKE, RETRY_LAMBDA, RETRY_THROTTLED
+from credit_core.domain.metrics import NAMESPACE, Metric
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
-    from cdk_app.stages import Rollout, Stage
+    from cdk_app.stages import Rollout
 
-RETRY_ALARMS = {
+RETRY_CLOUDWATCH = {
     "ErrorEquals": ["States.TaskFailed", "States.Timeout"],
     "IntervalSeconds": 2,
     "BackoffRate": 2,
@@ -34,11 +37,16 @@ RETRY_UNANSWERED = {
     "MaxAttempts": 2,
 }
 # Of a model that has to go; somebody else's move at the same moment is no reason to leave it.
-RETRY_WAY_BACK = {**RETRY_ALARMS, "ErrorEquals": ["States.ALL"]}
+RETRY_WAY_BACK = {**RETRY_CLOUDWATCH, "ErrorEquals": ["States.ALL"]}
 LOOK_SECONDS = 60
+A_MINUTE_SECONDS = 60
+"""The shortest period of a metric."""
 
 RINGING = "[$states.result.MetricAlarms.AlarmName]"
 """On AWS no alarm is an empty list, on the local cloud an empty text: this is a list of both."""
+
+GUARDED = "$filter($states.input.ringing, function($name) { $name in $guarding })"
+"""Those of them that take the model back where it is."""
 
 # A function's cause is JSON around its sentence; a person's word is the sentence itself. It is read
 # where the model has gone: words that cannot be read must not keep it.
@@ -48,10 +56,17 @@ REASON = (
 )
 
 SECONDS_PASSED = "($millis() - $since) / 1000"
+COUNTED = "$sum([$map([$states.result.MetricDataResults.Values][$ != ''], $number)])"
+"""On the local cloud a figure is text, and none an empty one."""
 
 
 def rollout_definition(
-    *, stage: Stage, promoter_arn: str, promoter_timeout_seconds: int, alarms: Sequence[str]
+    rollout: Rollout,
+    *,
+    promoter_arn: str,
+    promoter_timeout_seconds: int,
+    alarms: Mapping[str, str],
+    dimensions: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return the state machine's definition.
 
@@ -59,12 +74,13 @@ def rollout_definition(
     first champion is promoted at once: there is nothing that it could be compared with.
 
     Args:
-        stage: Says how long each step is watched, and whether a person approves.
+        rollout: Says how long each step takes, and what it takes to be made.
         promoter_arn: The function that moves the pointer.
         promoter_timeout_seconds: After which Lambda ends it.
-        alarms: The names of the alarms that are watched.
+        alarms: The stage's alarms of a rollout and what CloudWatch calls them.
+        dimensions: Of the metrics that count decisions.
     """
-    states = _States(stage.rollout, promoter_arn, promoter_timeout_seconds + 30, list(alarms))
+    states = _States(rollout, promoter_arn, promoter_timeout_seconds + 30, alarms, dimensions)
     return {
         "Comment": "Shadow -> live share -> champion; an alarm takes the model back",
         "QueryLanguage": "JSONata",
@@ -72,31 +88,35 @@ def rollout_definition(
         "States": {
             **states.beginning(),
             **states.watch(),
+            **states.evidence(),
             **states.approval(),
             **states.steps(),
             **states.ways_back(),
-            # The local cloud's Succeed has no output of its own.
-            "Done": {
-                "Type": "Pass",
-                "Output": "{% $merge([{'version': $version}, $pointer]) %}",
-                "End": True,
-            },
+            **states.end(),
         },
     }
 
 
 class _States:
     def __init__(
-        self, rollout: Rollout, promoter_arn: str, seconds: int, alarms: list[str]
+        self,
+        rollout: Rollout,
+        promoter_arn: str,
+        seconds: int,
+        alarms: Mapping[str, str],
+        dimensions: Mapping[str, str],
     ) -> None:
         self._rollout = rollout
         self._promoter = promoter_arn
         self._seconds = seconds
-        self._alarms = alarms
+        self._alarms = [alarms[name] for name in rollout.alarms]
+        self._shadow_alarms = [alarms[name] for name in rollout.shadow_alarms]
+        self._dimensions = [{"Name": name, "Value": text} for name, text in dimensions.items()]
         self._first_answer = "AskApproval" if rollout.approval_hours else None
+        self._counts = rollout.evidence.counts
 
     def beginning(self) -> dict[str, Any]:
-        """Return the states up to the first look at the alarms."""
+        """Return the states up to the first move."""
         check = self._move("check", version="{% $states.input.version %}")
         check["Arguments"]["Payload"]["moved_by"] = "{% $states.input.moved_by %}"
         return {
@@ -144,26 +164,119 @@ class _States:
         }
 
     def watch(self) -> dict[str, Any]:
-        """Return the loop that watches a step for its time and chooses the next."""
-        choices = [
-            {"Condition": "{% $count($states.input.ringing) > 0 %}", "Next": "Alarm"},
-            {"Condition": f"{{% {SECONDS_PASSED} < $seconds %}}", "Next": "Watch"},
-            {"Condition": "{% $promoted %}", "Next": "Done"},
-            *(
-                [{"Condition": "{% $not($approved) %}", "Next": self._first_answer}]
-                if self._first_answer
-                else []
-            ),
-            {"Condition": "{% $step < $count($shares) %}", "Next": "Share"},
-        ]
+        """Return the looks at the alarms, and the wait between two of them."""
         return {
-            "Watch": {"Type": "Wait", "Seconds": self._rollout.poll_seconds, "Next": "Look"},
             "Look": {**self._look(), **self._undone_if_it_fails(), "Next": "Judge"},
-            "Judge": {"Type": "Choice", "Choices": choices, "Default": "Promote"},
+            "Judge": {
+                "Type": "Choice",
+                "Choices": [
+                    {"Condition": f"{{% $count({GUARDED}) > 0 %}}", "Next": "Alarm"},
+                    {"Condition": f"{{% {SECONDS_PASSED} < $seconds %}}", "Next": "Watch"},
+                    {"Condition": "{% $promoted %}", "Next": "Standing"},
+                    {
+                        # In shadow: one that this model does not cause.
+                        "Condition": "{% $count($states.input.ringing) > 0 %}",
+                        "Assign": {
+                            "reason": "{% $join($states.input.ringing, ', ') & ' is in alarm' %}"
+                        },
+                        "Next": "Patience",
+                    },
+                ],
+                "Default": "Evidence" if self._counts else "StepUp",
+            },
+            "Watch": {
+                "Type": "Wait",
+                "Seconds": f"{{% $max([0, $ceil($seconds - {SECONDS_PASSED})]) %}}",
+                "Next": "Look",
+            },
             "Alarm": {
                 "Type": "Pass",
-                "Assign": {"reason": "{% $join($states.input.ringing, ', ') & ' is in alarm' %}"},
+                "Assign": {"reason": f"{{% $join({GUARDED}, ', ') & ' is in alarm' %}}"},
                 "Next": "Undo",
+            },
+            "Patience": {
+                "Type": "Choice",
+                "Choices": [
+                    {
+                        "Condition": f"{{% {SECONDS_PASSED} < $seconds"
+                        f" + {self._rollout.evidence.patience_seconds} %}}",
+                        "Next": "Again",
+                    }
+                ],
+                "Default": "Undo",
+            },
+            "Again": {
+                "Type": "Wait",
+                "Seconds": self._rollout.evidence.again_seconds,
+                "Next": "Look",
+            },
+            "StepUp": {
+                "Type": "Choice",
+                "Choices": [
+                    *(
+                        [{"Condition": "{% $not($approved) %}", "Next": self._first_answer}]
+                        if self._first_answer
+                        else []
+                    ),
+                    {"Condition": "{% $step < $count($shares) %}", "Next": "Share"},
+                ],
+                "Default": "Promote",
+            },
+        }
+
+    def evidence(self) -> dict[str, Any]:
+        """Return the states that count what the model has done, where the stage wants any."""
+        if not self._counts:
+            return {}
+        metric = {
+            "Namespace": NAMESPACE,
+            "MetricName": f"{{% $step = 0 ? '{Metric.SHADOW_DECISIONS}'"
+            f" : '{Metric.CHALLENGER_DECISIONS}' %}}",
+            "Dimensions": self._dimensions,
+        }
+        wanted = self._rollout.evidence
+        return {
+            "Evidence": {
+                "Type": "Task",
+                "Resource": f"arn:{Aws.PARTITION}:states:::aws-sdk:cloudwatch:getMetricData",
+                "Arguments": {
+                    "MetricDataQueries": [
+                        {
+                            "Id": "decisions",
+                            "MetricStat": {
+                                "Metric": metric,
+                                "Period": A_MINUTE_SECONDS,
+                                "Stat": "Sum",
+                            },
+                        }
+                    ],
+                    "StartTime": "{% $fromMillis($since) %}",
+                    "EndTime": "{% $now() %}",
+                },
+                "TimeoutSeconds": LOOK_SECONDS,
+                "Retry": [RETRY_CLOUDWATCH],
+                **self._undone_if_it_fails(),
+                "Output": {
+                    "decisions": f"{{% {COUNTED} %}}",
+                    "least": f"{{% $step = 0 ? {wanted.least_compared}"
+                    f" : {wanted.least_answered} %}}",
+                },
+                "Next": "Enough",
+            },
+            "Enough": {
+                "Type": "Choice",
+                "Choices": [
+                    {
+                        "Condition": "{% $states.input.decisions < $states.input.least %}",
+                        "Assign": {
+                            "reason": "{% 'it ' & ($step = 0 ? 'was compared in ' : 'made ')"
+                            " & $states.input.decisions & ' decisions, not in the '"
+                            " & $states.input.least & ' that it takes' %}"
+                        },
+                        "Next": "Patience",
+                    }
+                ],
+                "Default": "StepUp",
             },
         }
 
@@ -173,7 +286,7 @@ class _States:
             return {}
         hours = self._rollout.approval_hours or 0
         token = "{% $states.context.Task.Token %}"  # noqa: S105 (an expression, no secret)
-        ask = self._move("ask", task_token=token)
+        ask = self._move("ask", task_token=token, hours=hours)
         return {
             "AskApproval": {
                 **ask,
@@ -202,10 +315,12 @@ class _States:
         }
 
     def steps(self) -> dict[str, Any]:
-        """Return the moves, each with the time that it is watched for."""
+        """Return the moves, each with the time that it takes."""
         rollout = self._rollout
         return {
-            "Shadow": self._step("shadow", seconds=rollout.shadow_seconds),
+            "Shadow": self._step(
+                "shadow", seconds=rollout.shadow_seconds, guarding=self._shadow_alarms
+            ),
             "Share": self._step(
                 "share",
                 seconds=rollout.share_seconds,
@@ -225,7 +340,7 @@ class _States:
                 "Type": "Choice",
                 # There is nothing that the first one could be rolled back to.
                 "Choices": [{"Condition": "{% $first %}", "Next": "Done"}],
-                "Default": "Watch",
+                "Default": "Look",
             },
         }
 
@@ -269,6 +384,33 @@ class _States:
             },
         }
 
+    def end(self) -> dict[str, Any]:
+        """Return the states after the last look: the champion may have been moved by then."""
+        return {
+            "Standing": {
+                **self._move("standing"),
+                "Assign": {"pointer": "{% $states.result.Payload %}"},
+                "Next": "StillChampion",
+            },
+            "StillChampion": {
+                "Type": "Choice",
+                "Choices": [{"Condition": "{% $pointer.champion = $version %}", "Next": "Done"}],
+                "Default": "Superseded",
+            },
+            "Superseded": {
+                "Type": "Fail",
+                "Error": "Superseded",
+                "Cause": "{% 'model ' & $version & ' is not the champion any more, '"
+                " & $pointer.champion & ' answers: moved by ' & $pointer.moved_by %}",
+            },
+            # The local cloud's Succeed has no output of its own.
+            "Done": {
+                "Type": "Pass",
+                "Output": "{% $merge([{'version': $version}, $pointer]) %}",
+                "End": True,
+            },
+        }
+
     def _step(
         self,
         action: str,
@@ -276,6 +418,7 @@ class _States:
         seconds: int,
         payload: dict[str, Any] | None = None,
         assigned: dict[str, Any] | None = None,
+        guarding: list[str] | None = None,
     ) -> dict[str, Any]:
         return {
             **self._move(action, **(payload or {})),
@@ -285,8 +428,9 @@ class _States:
                 "pointer": "{% $states.result.Payload %}",
                 "since": "{% $millis() %}",
                 "seconds": seconds,
+                "guarding": self._alarms if guarding is None else guarding,
             },
-            "Next": "Watch",
+            "Next": "Look",
         }
 
     def _move(self, action: str, **payload: Any) -> dict[str, Any]:
@@ -299,6 +443,7 @@ class _States:
                     "action": action,
                     "version": "{% $version %}",
                     "moved_by": "{% $moved_by %}",
+                    "execution": "{% $states.context.Execution.Id %}",
                     **payload,
                 },
             },
@@ -317,7 +462,7 @@ class _States:
             "Resource": f"arn:{Aws.PARTITION}:states:::aws-sdk:cloudwatch:describeAlarms",
             "Arguments": {"AlarmNames": self._alarms, "StateValue": "ALARM"},
             "TimeoutSeconds": LOOK_SECONDS,
-            "Retry": [RETRY_ALARMS],
+            "Retry": [RETRY_CLOUDWATCH],
             "Output": {"ringing": f"{{% {RINGING} %}}"},
         }
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_applicationautoscaling as autoscaling
+from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from cdk_app.components.api_routes import SCORER
@@ -20,8 +22,12 @@ if TYPE_CHECKING:
     from credit_core.domain.product import CreditProduct
 
 
+SCALING_ROLE = "AWSServiceRoleForApplicationAutoScaling_LambdaConcurrency"
+"""The role by which Application Auto Scaling warms functions; it makes it itself."""
+
+
 class Scorer(Construct):
-    """One version is live at a time; it reads three tables and writes only decisions."""
+    """It reads three tables and writes only decisions; its current version is kept warm."""
 
     def __init__(
         self,
@@ -46,6 +52,7 @@ class Scorer(Construct):
                 stage=stage.name,
                 product=product.name,
                 online_store_table=tables.online_store.table_name,
+                receipt_days=stage.receipt_days,
                 decisions_table=tables.decisions.table_name,
                 registry_table=tables.registry.table_name,
                 models_bucket=models.bucket_name,
@@ -55,18 +62,32 @@ class Scorer(Construct):
             ),
             layers=layers,
             key=storage.key,
+            warm=warm_at_first(stage),
         )
         allow_deciding(scorer.role, product=product, storage=storage)
         self.function = scorer.function
-        self.live = LiveAlias(
-            self, "Live", function=scorer.function, warm=stage.provisioned_concurrency
-        )
+        self.live = LiveAlias(self, "Live", function=scorer.function)
         if stage.scaling:
             self._follow_load(stage.scaling, minimum=stage.provisioned_concurrency)
 
     def _follow_load(self, scaling: Scaling, *, minimum: int) -> None:
-        warm = self.live.add_auto_scaling(min_capacity=minimum, max_capacity=scaling.maximum)
-        warm.scale_on_utilization(utilization_target=scaling.target_utilization)
+        """Keep as many environments of this version warm as it needs; each version has its own."""
+        version = self.function.current_version.version
+        warm = autoscaling.ScalableTarget(
+            self,
+            "Warm",
+            service_namespace=autoscaling.ServiceNamespace.LAMBDA,
+            scalable_dimension="lambda:function:ProvisionedConcurrency",
+            resource_id=f"function:{self.function.function_name}:{version}",
+            min_capacity=minimum,
+            max_capacity=scaling.maximum,
+            role=iam.Role.from_role_arn(self, "ScalingRole", self._scaling_role_arn()),
+        )
+        warm.scale_to_track_metric(
+            "Tracking",
+            target_value=scaling.target_utilization,
+            predefined_metric=autoscaling.PredefinedMetric.LAMBDA_PROVISIONED_CONCURRENCY_UTILIZATION,
+        )
         for change in scaling.schedule:
             warm.scale_on_schedule(
                 change.name,
@@ -75,3 +96,22 @@ class Scorer(Construct):
                 ),
                 min_capacity=change.minimum,
             )
+
+    def _scaling_role_arn(self) -> str:
+        return Stack.of(self).format_arn(
+            service="iam",
+            region="",
+            resource="role/aws-service-role/lambda.application-autoscaling.amazonaws.com",
+            resource_name=SCALING_ROLE,
+            arn_format=ArnFormat.SLASH_RESOURCE_NAME,
+        )
+
+
+def warm_at_first(stage: Stage) -> int:
+    """Return how many environments of a new version are warm before anybody reaches it.
+
+    As many as business hours begin with, at whatever hour it is deployed; from there it follows the
+    load.
+    """
+    schedule = stage.scaling.schedule if stage.scaling else ()
+    return max([stage.provisioned_concurrency, *(change.minimum for change in schedule)])

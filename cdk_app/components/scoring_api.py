@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import RemovalPolicy
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_logs as logs
 from constructs import Construct
@@ -15,6 +14,7 @@ from cdk_app.components.api_routes import BATCHES_PATH, ROUTES
 from cdk_app.components.client_access import scope_name
 from cdk_app.components.firewall import ApiFirewall
 from cdk_app.components.gateway_problems import GatewayProblems
+from cdk_app.components.service_function import NO_TRACES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +37,8 @@ ACCESS_LOG = {
     "resource": "$context.resourcePath",
     "status": "$context.status",
     "latency_ms": "$context.responseLatency",
+    # Lambda's own id of the call, under which it says how a function ended.
+    "function_request_id": "$context.integration.requestId",
     "integration_latency_ms": "$context.integrationLatency",
     "response_bytes": "$context.responseLength",
     "error": "$context.error.responseType",
@@ -61,7 +63,7 @@ class ScoringApi(Construct):
         key: kms.IKey,
     ) -> None:
         super().__init__(scope, id_)
-        access_log = logs.LogGroup(
+        self.access_log = logs.LogGroup(
             self,
             "AccessLog",
             encryption_key=key,
@@ -77,13 +79,13 @@ class ScoringApi(Construct):
             cloud_watch_role=True,
             # The setting is the account's: other APIs of the region log under this role from now
             # on, other stages' among them, and would stop if it went with this stack.
-            cloud_watch_role_removal_policy=RemovalPolicy.RETAIN,
+            cloud_watch_role_removal_policy=stage.api_logging_removal,
             deploy_options=apigateway.StageOptions(
                 stage_name=STAGE_NAME,
                 **limited(stage.throttle),
                 method_options=method_limits(stage),
                 tracing_enabled=stage.tracing,
-                access_log_destination=apigateway.LogGroupLogDestination(access_log),
+                access_log_destination=apigateway.LogGroupLogDestination(self.access_log),
                 access_log_format=apigateway.AccessLogFormat.custom(json.dumps(ACCESS_LOG)),
             ),
         )
@@ -101,7 +103,12 @@ class ScoringApi(Construct):
         GatewayProblems(self, "Problems", rest_api=self.rest_api)
         if stage.firewall:
             ApiFirewall(
-                self, "Firewall", stage=self.rest_api.deployment_stage, limits=stage.firewall
+                self,
+                "Firewall",
+                api=self.rest_api.deployment_stage,
+                limits=stage.firewall,
+                stage=stage,
+                key=key,
             )
         self._acknowledge(stage)
 
@@ -155,13 +162,12 @@ class ScoringApi(Construct):
                 "is meant for this policy; AWS widens it when its log delivery changes.",
             },
         )
+        if not stage.tracing:
+            acknowledge(self.rest_api, {"Serverless-APIGWXrayEnabled": NO_TRACES})
         if not stage.firewall:
             acknowledge(
                 self.rest_api,
-                {
-                    "AwsSolutions-APIG3": "No firewall at this stage: it is billed by the month, "
-                    "and nobody but the team knows the address. prod has one."
-                },
+                {"AwsSolutions-APIG3": "The local cloud has no web application firewall."},
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aws_cdk import Duration
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
@@ -28,4 +29,5 @@ class SigningKey(Construct):
             key_spec=kms.KeySpec.ECC_NIST_P256,
             key_usage=kms.KeyUsage.SIGN_VERIFY,
             removal_policy=stage.removal,
+            pending_window=Duration.days(stage.key_pending_days),
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from constructs import Construct
 
+from cdk_app.components.erasure import allow_asking
 from cdk_app.components.schedule import FunctionSchedule
 from cdk_app.components.service_function import ServiceFunction
 from credit_core.domain.places import SKEW_REPORTS, receipts_prefix
@@ -48,6 +49,7 @@ class SkewMeter(Construct):
                 receipts_bucket=buckets.receipts.bucket_name,
                 lake_bucket=buckets.lake.bucket_name,
                 results_bucket=buckets.results.bucket_name,
+                registry_table=storage.tables.registry.table_name,
                 entity_key_secret=secret.secret_arn,
                 most_decisions=stage.skew_check.most_decisions,
                 settling_minutes=stage.skew_check.settling_minutes,
@@ -58,7 +60,8 @@ class SkewMeter(Construct):
             key=storage.key,
         )
         may = meter.role
-        may.allow("s3:ListBucket", on=[buckets.lake.bucket_arn, buckets.receipts.bucket_arn])
+        may.allow_listing(buckets.lake, product.features_prefix, tells_what_is_missing=True)
+        may.allow_listing(buckets.receipts, receipts_prefix(product.name))
         may.allow_objects("s3:GetObject", bucket=buckets.lake, prefix=product.features_prefix)
         may.allow_objects(
             "s3:GetObject", bucket=buckets.receipts, prefix=receipts_prefix(product.name)
@@ -67,7 +70,8 @@ class SkewMeter(Construct):
             "s3:PutObject", bucket=buckets.results, prefix=f"{SKEW_REPORTS}{product.name}/"
         )
         may.allow("secretsmanager:GetSecretValue", on=[secret.secret_arn])
-        may.allow_key(storage.key, through=("s3", "secretsmanager"))
+        allow_asking(may, product=product, storage=storage)
+        may.allow_key(storage.key, through=("dynamodb", "s3", "secretsmanager"))
         may.allow_metrics()
         self.function = meter.function
         FunctionSchedule(

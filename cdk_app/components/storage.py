@@ -10,13 +10,14 @@ if TYPE_CHECKING:
 
     from cdk_app.components.buckets import Buckets
     from cdk_app.components.catalog import Catalog
+    from cdk_app.components.channels import Channels
     from cdk_app.components.entity_key import EntityKey
     from cdk_app.components.tables import Tables
 
 
 @dataclass(frozen=True, kw_only=True)
 class Storage:
-    """The data key and what is encrypted under it, and the key that signs models."""
+    """The data key and what is encrypted under it, the key that signs models, who is told."""
 
     key: kms.IKey
     signing_key: kms.IKey
@@ -24,3 +25,4 @@ class Storage:
     tables: Tables
     catalog: Catalog
     entity_key: EntityKey
+    channels: Channels

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 from aws_cdk import aws_dynamodb as dynamodb
 from constructs import Construct
 
+from credit_core.domain.places import BY_APPLICANT
+from credit_core.domain.receipt_archive import EXPIRES_AT
+
 if TYPE_CHECKING:
     from aws_cdk import aws_kms as kms
 
@@ -24,7 +27,17 @@ class Tables(Construct):
             "OnlineStore", "entity_key", time_to_live_attribute="expires_at"
         )
         self.decisions = self._table(
-            "Decisions", "application_id", "record", stream=dynamodb.StreamViewType.NEW_IMAGE
+            "Decisions",
+            "application_id",
+            "record",
+            stream=dynamodb.StreamViewType.NEW_IMAGE,
+            time_to_live_attribute=EXPIRES_AT,
+        )
+        # Receipts alone have the attribute. Whoever erases an applicant finds them by it.
+        self.decisions.add_global_secondary_index(
+            index_name=BY_APPLICANT,
+            partition_key=dynamodb.Attribute(name="applicant", type=dynamodb.AttributeType.STRING),
+            projection_type=dynamodb.ProjectionType.KEYS_ONLY,
         )
         self.registry = self._table("Registry", "product", "record")
 

@@ -120,7 +120,10 @@ class TrainingQuery(Construct):
             bucket=results,
             prefix=RESULTS_PREFIX,
         )
-        may.allow("s3:GetBucketLocation", "s3:ListBucket", on=[lake.bucket_arn, results.bucket_arn])
+        may.allow("s3:GetBucketLocation", on=[lake.bucket_arn, results.bucket_arn])
+        for bucket, prefix in ((lake, f"{self._product.name}/"), (results, RESULTS_PREFIX)):
+            # Athena asks for objects that may not be there, such as a table's empty partition.
+            may.allow_listing(bucket, prefix, tells_what_is_missing=True)
         may.allow("s3:ListBucketMultipartUploads", on=[results.bucket_arn])
 
 

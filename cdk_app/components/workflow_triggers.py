@@ -30,7 +30,7 @@ EVENT_RETRIES = 30
 class WorkflowTriggers(Construct):
     """Rules for uploads and schedules, each with a role to start one state machine only.
 
-    An event that could not start a run waits in a queue that pages.
+    An event that could not start a run waits in a queue of which on-call is told.
     """
 
     def __init__(self, scope: Construct, id_: str, *, workflow: Workflow) -> None:
@@ -46,7 +46,10 @@ class WorkflowTriggers(Construct):
         )
         acknowledge(
             self.dead_letters,
-            {"AwsSolutions-SQS3": "This is the queue for what could not be delivered."},
+            {
+                "AwsSolutions-SQS3": "This is the queue for what could not be delivered.",
+                "Serverless-SQSRedrivePolicy": "The same.",
+            },
         )
 
     def on_upload(

@@ -8,7 +8,9 @@ from aws_cdk import CfnOutput, Stack
 
 from cdk_app.components.archive import Archive
 from cdk_app.components.comparison import ModelEvidence
+from cdk_app.components.erasure import Erasure
 from cdk_app.components.layers import Layers
+from cdk_app.components.monitoring import DecisionMonitoring
 from cdk_app.components.skew import SkewMeter
 
 if TYPE_CHECKING:
@@ -43,11 +45,20 @@ class ArchiveStack(Stack):
         self.skew = SkewMeter(
             self, "Skew", stage=stage, product=product, storage=storage, layers=layers
         )
+        erasure = Erasure(
+            self, "Erasure", stage=stage, product=product, storage=storage, layers=layers
+        )
+        self.monitoring = DecisionMonitoring(
+            self, "Monitoring", stage=stage, product=product, storage=storage, layers=layers
+        )
         for name, value in {
             "ArchiverFunction": self.archive.function.function_name,
             "FailedBatchesQueue": self.archive.failed_batches.queue_url,
             "ComparerFunction": self.evidence.comparer.function_name,
             "ServedSetFunction": self.evidence.served_set.function_name,
             "SkewFunction": self.skew.function.function_name,
+            "MonitorFunction": self.monitoring.function.function_name,
+            "MonitoringStateMachine": self.monitoring.workflow.state_machine.ref,
+            "EraserFunction": erasure.function.function_name,
         }.items():
             CfnOutput(self, name, value=value)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from aws_cdk import CfnOutput, Stack
 
 from cdk_app.components.layers import Layers
+from cdk_app.components.model_guard import ModelGuard
 from cdk_app.components.retraining import Retraining
 from cdk_app.components.rollout import ModelRollout
 
@@ -38,6 +39,15 @@ class RetrainingStack(Stack):
         rollout = ModelRollout(
             self, "Rollout", stage=stage, product=product, storage=storage, layers=layers
         )
+        guard = ModelGuard(
+            self,
+            "Guard",
+            stage=stage,
+            product=product,
+            storage=storage,
+            layers=layers,
+            rollout=rollout,
+        )
         retraining = Retraining(
             self,
             "Retraining",
@@ -49,10 +59,12 @@ class RetrainingStack(Stack):
             served_set=served_set,
         )
         self.workflow, self.triggers = retraining.workflow, retraining.triggers
-        self.rollout = rollout.workflow
+        self.rollout, self.guard = rollout.workflow, guard
         for name, value in {
             "RetrainingStateMachine": self.workflow.state_machine.ref,
-            "RolloutStateMachine": self.rollout.state_machine.ref,
+            "RolloutStateMachine": rollout.workflow.state_machine.ref,
             "PromoterFunction": rollout.function.function_name,
+            "ApproverFunction": rollout.approver.function_name,
+            "GuardFunction": guard.function.function_name,
         }.items():
             CfnOutput(self, name, value=value)

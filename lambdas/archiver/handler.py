@@ -45,12 +45,13 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     Raises:
         StoreUnavailableError: Not everything was done; doing it again is safe.
     """
-    started = time.perf_counter()
+    started, as_of = time.perf_counter(), datetime.now(UTC)
     if "check" in event:
         days = days_in(event["check"]) or Days()
         done = compare(
             days,
-            kept_since=kept_since(datetime.now(UTC)),
+            as_of=as_of,
+            kept_since=kept_since(as_of),
             product=settings.product,
             records=records,
             archive=receipts,
@@ -58,7 +59,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     elif "redrive" in event:
         done = redrive(
             days_in(event["redrive"]),
-            kept_since=kept_since(datetime.now(UTC)),
+            as_of=as_of,
+            kept_since=kept_since(as_of),
             product=settings.product,
             records=records,
             archive=receipts,
@@ -67,14 +69,14 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     else:
         images = (record["dynamodb"].get("NewImage") for record in event["Records"])
         arrived = [from_dynamodb(image) for image in images if image]
-        done = asdict(archive(arrived, product=settings.product, into=receipts))
+        done = asdict(archive(arrived, as_of=as_of, product=settings.product, into=receipts))
     logger.info("done", duration_seconds=round(time.perf_counter() - started, 3), **done)
     return done
 
 
 def kept_since(as_of: datetime) -> date:
-    """Return the first day of which the bucket keeps every object."""
-    return as_of.date() - timedelta(days=settings.receipt_days)
+    """Return the first day of which bucket and table still keep every record."""
+    return as_of.date() - timedelta(days=settings.receipt_days - 1)
 
 
 def days_in(asked: dict[str, str]) -> Days | None:

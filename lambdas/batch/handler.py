@@ -14,9 +14,11 @@ from credit_core.adapters.decision_log import DecisionLog
 from credit_core.adapters.http_problem import problem_document, problem_response
 from credit_core.adapters.http_proxy import ProxyRequest, json_response
 from credit_core.adapters.stopwatch import Stopwatch
+from credit_core.adapters.traces import note, traced
 from credit_core.domain.batch_body import applications_in
-from credit_core.domain.decision import rollout_counts
+from credit_core.domain.decision import counts_of
 from credit_core.domain.product import load_product
+from credit_core.domain.rehearsal import REHEARSAL
 from credit_core.errors import loggable
 from credit_core.settings import BatchSettings
 from credit_core.use_cases.batch import ScoreBatch
@@ -46,11 +48,17 @@ if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
     scorer()
 
 
+@traced("decisions")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, object]:
-    """Answer one batch. API Gateway's proxy event in, its proxy response out."""
+    """Answer one batch. API Gateway's proxy event in, its proxy response out.
+
+    A rehearsal, which API Gateway can't send, decides about nobody and counts nowhere.
+    """
     request = ProxyRequest.of(event, context)
     timer = Stopwatch(deadline_ms=1_000 * settings.batch_seconds)
     try:
+        if REHEARSAL in event:
+            return scorer().rehearse(event[REHEARSAL], as_of=datetime.now(UTC))
         judge = ScoreBatch(
             scorer().score,
             threads=settings.threads,
@@ -61,11 +69,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, object]:
     except Exception as error:  # noqa: BLE001 (the client gets a problem document, never a trace)
         response = problem_response(error, request_id=request.request_id)
         about = {"request_id": request.request_id, "status": response["statusCode"]}
+        note(about)
         log.refused(error, about=about)
         return response
     finally:
         log.failed_loads(scorer().failed_loads)
     results = ",".join(result_text(answer, request.request_id) for answer in answers)
+    note({"request_id": request.request_id, "applications": len(answers)})
     record(answers, timer, request.request_id)
     return json_response(f'{{"results":[{results}]}}')
 
@@ -94,11 +104,13 @@ def record(answers: list[Answer | Exception], timer: Stopwatch, request_id: str)
         about={
             "request_id": request_id,
             "applications": len(answers),
+            # One text, in which a query of the logs finds an id between two spaces.
+            "application_ids": f" {' '.join(decision.application_id for decision in decisions)} ",
             "failed": failed,
             "models": models,
             "challenger_faults": faults,
             "total_ms": timer.total_ms(),
         },
         stages_ms={},
-        rollout=rollout_counts(decisions),
+        counts=counts_of(decisions),
     )

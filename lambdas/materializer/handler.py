@@ -6,6 +6,7 @@ import os
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
@@ -13,6 +14,7 @@ from aws_lambda_powertools import Logger
 from credit_core.adapters.batch_client import batch_client
 from credit_core.adapters.clients import client, pipeline_config
 from credit_core.adapters.entity_key_secret import entity_key_secret
+from credit_core.adapters.erasures import DynamoErasures, DynamoTombstones
 from credit_core.adapters.feature_files import S3FeatureLake
 from credit_core.adapters.online_store_writer import PartiqlOnlineStoreWriter
 from credit_core.adapters.rejected_rows import S3RejectedRows
@@ -21,6 +23,7 @@ from credit_core.domain.product import load_product
 from credit_core.errors import InvalidFeatureFileError, StoreUnavailableError
 from credit_core.ports import Tally
 from credit_core.settings import MaterializerSettings
+from credit_core.use_cases.erase import cover_erasures
 from credit_core.use_cases.materialize import materialize
 from credit_core.use_cases.plan_materialization import part_of_document
 
@@ -39,6 +42,9 @@ s3 = client("s3", pipeline_config())
 store = PartiqlOnlineStoreWriter(
     batch_client(connections=CONNECTIONS), settings.online_store_table, connections=CONNECTIONS
 )
+dynamodb = client("dynamodb", pipeline_config(connections=CONNECTIONS))
+erasures = DynamoErasures(dynamodb, settings.registry_table, product=product.name)
+tombstones = DynamoTombstones(dynamodb, settings.online_store_table, connections=CONNECTIONS)
 
 
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
@@ -55,6 +61,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     run_id, number = event["run_id"], event["part"]["n"]
     part = part_of_document(event["part"])
     try:
+        covered()
         tally = tally_of(part, run_id=run_id)
     except StoreUnavailableError as error:
         raise StoreUnavailableError(f"{part.name}: {error}") from error
@@ -63,6 +70,12 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     seconds = round(time.perf_counter() - started, 3)
     logger.info("materialized", run_id=run_id, duration_seconds=seconds, **asdict(tally))
     return {}
+
+
+@cache
+def covered() -> int:
+    """Have the tombstones of new views there before a row is; once for each process."""
+    return cover_erasures(product, erasures=erasures, tombstones=tombstones)
 
 
 def tally_of(part: FilePart, *, run_id: str) -> Tally:

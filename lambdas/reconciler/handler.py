@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
 from credit_core.adapters.clients import client, pipeline_config
+from credit_core.adapters.metrics import CloudWatchMetrics
 from credit_core.adapters.run_record import S3RunRecord
 from credit_core.adapters.watermark import DynamoWatermark
 from credit_core.settings import ReconcilerSettings
 from credit_core.use_cases.plan_materialization import part_document
-from credit_core.use_cases.reconcile import REPEATED_AT_ONCE, Limits, reconcile
+from credit_core.use_cases.reconcile import (
+    REPEATED_AT_ONCE,
+    Limits,
+    count_rejected,
+    reconcile,
+)
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -27,6 +33,7 @@ s3 = client("s3", pipeline_config(connections=CONNECTIONS))
 watermark = DynamoWatermark(
     client("dynamodb", pipeline_config()), settings.registry_table, product=settings.product
 )
+metrics = CloudWatchMetrics(client("cloudwatch", pipeline_config()))
 limits = Limits(settings.rejected_rows_share, settings.failed_files_share)
 
 
@@ -52,6 +59,13 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         limits=limits,
         missing_before=event["missing_before"],
         repeated_in_bulk=event["repeated_in_bulk"],
+    )
+    count_rejected(
+        outcome,
+        stage=settings.stage,
+        product=settings.product,
+        metrics=metrics,
+        as_of=datetime.now(UTC),
     )
     document = outcome.document()
     failed = document.pop("failed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,13 +19,14 @@ from credit_core.adapters.http_proxy import ProxyRequest, json_response
 from credit_core.adapters.model_artifacts import verified_manifest, verified_model
 from credit_core.adapters.model_registry import S3DynamoModelRegistry, objects_in
 from credit_core.adapters.signing import KmsSigner
+from credit_core.adapters.traces import note, traced, watch
 from credit_core.domain.application_records import compact_json
 from credit_core.domain.loan_outcome import read_outcome_report
 from credit_core.domain.model_card import model_card
 from credit_core.domain.openapi import OPENAPI_PATH, PAGE_PATH
 from credit_core.domain.product import load_product
 from credit_core.domain.review import ReviewReader
-from credit_core.errors import loggable
+from credit_core.errors import InvalidRequestError, loggable
 from credit_core.settings import RecordsSettings
 from credit_core.use_cases.explain import ExplainDecision
 from credit_core.use_cases.records import Recorded, records_of, report_outcome, review_decision
@@ -40,8 +42,15 @@ settings = RecordsSettings.from_environment()
 product = load_product(settings.product)
 logger = Logger(service="records", log_uncaught_exceptions=False)
 dynamodb = client("dynamodb", answering_config())
-store = DynamoApplicationRecords(dynamodb, product=product.name, table=settings.decisions_table)
+store = DynamoApplicationRecords(
+    dynamodb,
+    product=product.name,
+    table=settings.decisions_table,
+    receipt_days=settings.receipt_days,
+)
 s3 = client("s3", answering_config())
+for watched in (dynamodb, s3):
+    watch(watched)
 registry = S3DynamoModelRegistry(
     product.name,
     s3=s3,
@@ -130,15 +139,19 @@ ROUTES: Mapping[tuple[str, str], Route] = {
 }
 
 
+@traced("records")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, object]:
     """Answer one request. API Gateway's proxy event in, its proxy response out."""
     request = ProxyRequest.of(event, context)
     about: dict[str, object] = {"request_id": request.request_id, "route": " ".join(request.route)}
+    with suppress(InvalidRequestError):
+        about["application_id"] = request.application_id()
     try:
         response = ROUTES[request.route](request)
     except Exception as error:  # noqa: BLE001 (the client gets a problem document, never a trace)
         response = problem_response(error, request_id=request.request_id)
         about["reason"] = loggable(error)
+    note(about)
     logger.info("answered", extra={**about, "status": response["statusCode"]})
     return response
 

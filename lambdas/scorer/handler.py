@@ -13,16 +13,15 @@ from credit_core.adapters.decision_log import DecisionLog
 from credit_core.adapters.http_problem import problem_response
 from credit_core.adapters.http_proxy import ProxyRequest, json_response
 from credit_core.adapters.stopwatch import Stopwatch
-from credit_core.domain.decision import rollout_counts
+from credit_core.adapters.traces import note, traced
+from credit_core.domain.decision import counts_of
 from credit_core.domain.product import load_product
+from credit_core.domain.rehearsal import REHEARSAL
 from credit_core.settings import ScorerSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from credit_core.domain.metrics import Metric
     from credit_core.use_cases.score import Answer
 
 HEALTH = ("GET", "/v1/health")
@@ -43,19 +42,26 @@ if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
     scorer()
 
 
+@traced("decision")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, object]:
-    """Answer one request. API Gateway's proxy event in, its proxy response out."""
+    """Answer one request. API Gateway's proxy event in, its proxy response out.
+
+    A rehearsal, which API Gateway can't send, decides about nobody and counts nowhere.
+    """
     timer = Stopwatch(deadline_ms=settings.deadline_ms)
     request = ProxyRequest.of(event, context)
     try:
         log.failed_loads(scorer().failed_loads)
         if request.route == HEALTH:
             return health(timer)
+        if REHEARSAL in event:
+            return scorer().rehearse(event[REHEARSAL], as_of=datetime.now(UTC))
         answer = scorer().score(request.body(), as_of=datetime.now(UTC), timer=timer)
         record(answer, timer, request.request_id)
     except Exception as error:  # noqa: BLE001 (the client gets a problem document, never a trace)
         response = problem_response(error, request_id=request.request_id)
         about = {"request_id": request.request_id, "status": response["statusCode"]}
+        note(about)
         log.refused(error, about=about)
         return response
     headers = {
@@ -94,14 +100,17 @@ def record(answer: Answer, timer: Stopwatch, request_id: str) -> None:
         "cause": cause.code if cause else None,
         "model": model.version if model else None,
         "role": model.role if model else None,
+        "total_ms": timer.total_ms(),
     }
-    rollout: Mapping[Metric, int] = {}
+    if decision and decision.not_fresh:
+        about["not_fresh"] = decision.not_fresh
     if decision and decision.shadow:
-        rollout = rollout_counts((decision,))
         about |= {
             "shadow_model": decision.shadow.version,
             "shadow_agrees": decision.shadow_agrees,
             "shadow_fault": decision.shadow.fault,
             "challenger_fault": decision.challenger_fault,
         }
-    log.decided({answer.outcome: 1}, about=about, stages_ms=timer.stages_ms(), rollout=rollout)
+    note(about, timer.stages_ms())
+    counts = counts_of((decision,) if decision else ())
+    log.decided({answer.outcome: 1}, about=about, stages_ms=timer.stages_ms(), counts=counts)

@@ -10,6 +10,7 @@ from aws_lambda_powertools import Logger
 
 from credit_core.adapters.clients import client, pipeline_config
 from credit_core.adapters.entity_key_secret import entity_key_secret
+from credit_core.adapters.erasures import DynamoErasures
 from credit_core.adapters.feature_files import S3FeatureLake
 from credit_core.adapters.metrics import CloudWatchMetrics
 from credit_core.adapters.receipt_archive import S3ReceiptArchive
@@ -36,6 +37,9 @@ archive = S3ReceiptArchive(
     s3, settings.receipts_bucket, product=product.name, connections=CONNECTIONS
 )
 lake = S3FeatureLake(s3, settings.lake_bucket)
+erasures = DynamoErasures(
+    client("dynamodb", pipeline_config()), settings.registry_table, product=product.name
+)
 reports = S3Reports(s3, settings.results_bucket)
 metrics = CloudWatchMetrics(client("cloudwatch", pipeline_config()))
 
@@ -54,6 +58,7 @@ def handler(event: dict[str, str], _context: LambdaContext) -> dict[str, Any]:
         product,
         ServedDecisions(archive, days, settings.most_decisions),
         lake=lake,
+        erased=erasures,
         bounds=bounds,
         secret=entity_key_secret(settings.entity_key_secret),
         settling=timedelta(minutes=settings.settling_minutes),

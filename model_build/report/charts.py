@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model_build.report.curves import BAND_GRID, cumulative, thinned
-from model_build.report.svg import (
+from credit_core.domain.pages.charts import whole_percent
+from credit_core.domain.pages.svg import (
     Axis,
     Picture,
     Scale,
@@ -18,7 +18,8 @@ from model_build.report.svg import (
     steps,
     text_width,
 )
-from model_build.report.words import decimal, percent, signed
+from credit_core.domain.pages.words import decimal, percent, signed
+from model_build.report.curves import BAND_GRID, cumulative, thinned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,16 +27,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from credit_core.domain.model_manifest import Estimate
+    from credit_core.domain.pages.svg import Plot
     from model_build.report.curves import Approved, Bin, Curve
     from model_build.report.effects import Effect, Pair
-    from model_build.report.svg import Plot
 
 LINE_KINDS = ("other a", "other b", "other c", "other d", "other e")
-STABLE, MOVED = 0.10, 0.25
 PANEL_WIDTH, PANEL_HEIGHT = 280.0, 160.0
 """Of the small plots that stand three in a row."""
 LABEL_ROOM = 96.0
-BAR_STEP = 20
 MOST_LEVELS = 14
 FEWEST_OF_A_LINE = 8
 """So few values are drawn as dots; more as a line."""
@@ -43,11 +42,6 @@ RESTS, RESTING_SHARE = 1e-6, 0.3
 """An effect that does not change (log-odds) over so many of its steps is drawn in steps."""
 STRONG_SHADE = 0.55
 FEW_POINTS = 3
-
-
-def whole_percent(share: float) -> str:
-    """Return a share for an axis."""
-    return f"{share * 100:.3g} %"
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,35 +260,6 @@ def forest(
             picture.rule((scale(found.low), height), (scale(found.high), height), "whisker")
             picture.dot(scale(found.value), height, "dot" if kind else "dot other", 4.5)
     picture.text((left + 408) / 2, bottom + 38, label, "label", anchor="middle")
-    return picture.svg()
-
-
-def bars(
-    title: str,
-    rows: Sequence[tuple[str, float, str]],
-    *,
-    width: int,
-    limits: Sequence[float] = (),
-) -> str:
-    """Draw a bar per row: its name, its length and its figure."""
-    left = min(16 + max(text_width(name) for name, _, _ in rows), width * 0.5)
-    room = max(text_width(said) for _, _, said in rows) + 14
-    picture = Picture(title, width, BAR_STEP * len(rows) + (26 if limits else 10))
-    picture.figures = ", ".join(f"{name} {said}" for name, _, said in rows)
-    longest = max([length for _, length, _ in rows if np.isfinite(length)] + list(limits) + [1e-9])
-    scale = Scale(0, longest, left, width - room)
-    bottom = BAR_STEP * len(rows) + 6
-    for limit in limits:
-        picture.rule((scale(limit), 4), (scale(limit), bottom), "cutoff")
-        picture.text(scale(limit), bottom + 15, decimal(limit, 2), "tick", anchor="middle")
-    for place, (name, length, said) in enumerate(rows):
-        height = 6 + BAR_STEP * place
-        picture.text(left - 8, height + 14, shortened(name, left - 8), anchor="end")
-        drawn = length if np.isfinite(length) else 0.0
-        beyond = " beyond" if limits and drawn > max(limits) else ""
-        picture.box(left, height + 3, scale(drawn) - left, 13, f"bar{beyond}")
-        picture.text(scale(drawn) + 6, height + 14, said, "figure")
-    picture.rule((left, 4), (left, bottom), "axis")
     return picture.svg()
 
 

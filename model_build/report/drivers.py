@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from credit_core.domain.feature_matrix import UNKNOWN_CATEGORY
-from credit_core.domain.policy import points
-from credit_core.domain.product import DType, RiskDirection
-from model_build.report import charts, words
-from model_build.report.effects import answers
-from model_build.report.facts import MOST_SHAPES
-from model_build.report.html import (
+from credit_core.domain.pages import words
+from credit_core.domain.pages.charts import bars
+from credit_core.domain.pages.html import (
     Markup,
     Section,
     Table,
@@ -24,6 +21,11 @@ from model_build.report.html import (
     paragraph,
     wide_and_narrow,
 )
+from credit_core.domain.policy import points
+from credit_core.domain.product import DType, RiskDirection
+from model_build.report import charts
+from model_build.report.effects import answers
+from model_build.report.facts import MOST_SHAPES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -81,7 +83,7 @@ def _importance(facts: Facts, found: Explained) -> Markup:
     if still:
         said += f" Hardly anybody is moved by {words.listed(still)}."
     title = "Mean size of each input's contribution, in points"
-    drawn = wide_and_narrow(lambda width: charts.bars(title, rows, width=width))
+    drawn = wide_and_narrow(lambda width: bars(title, rows, width=width))
     return joined(
         (
             paragraph(

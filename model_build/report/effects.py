@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from credit_core.domain.feature_matrix import UNKNOWN_CATEGORY
+from credit_core.domain.pages.words import compact
 from credit_core.domain.policy import points_per_log_odds
 from credit_core.domain.reasons import (
     adverse_action_reasons,
@@ -23,7 +24,6 @@ from credit_core.domain.reasons import (
 )
 from credit_core.domain.terms import Terms
 from model_build.report.curves import log_odds_of
-from model_build.report.words import compact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from credit_core.domain.measures import (
+    MOVED,
+    STABLE,
     area_under_curve,
     population_stability_index,
     shares_in,
 )
 from credit_core.domain.model_manifest import Split
-from model_build.report import charts, words
-from model_build.report.charts import MOVED, STABLE
-from model_build.report.curves import bin_of
-from model_build.report.html import (
+from credit_core.domain.pages import words
+from credit_core.domain.pages.charts import bars
+from credit_core.domain.pages.html import (
     Markup,
     Section,
     Table,
@@ -28,6 +29,8 @@ from model_build.report.html import (
     side_by_side,
     status,
 )
+from model_build.report import charts
+from model_build.report.curves import bin_of
 
 if TYPE_CHECKING:
     from credit_core.domain.fairness import AdverseImpact
@@ -71,7 +74,7 @@ def _over_time(facts: Facts) -> Markup:
         f"{words.estimate(score)}: {_judged(score.value)}. "
         f"{_moved('moved far', MOVED, far)} {_moved('moved', STABLE, some)}"
     )
-    drawn = charts.bars(
+    drawn = bars(
         "Population stability index of each input",
         [(name, index, words.decimal(index)) for name, index in drifts[:MOST_DRIFTS]],
         width=420,

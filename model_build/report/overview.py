@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from credit_core.domain.model_manifest import Split
-from model_build.report import charts, words
-from model_build.report.html import (
+from credit_core.domain.pages import words
+from credit_core.domain.pages.html import (
     Markup,
     Section,
     Table,
@@ -21,6 +21,7 @@ from model_build.report.html import (
     side_by_side,
     wide_and_narrow,
 )
+from model_build.report import charts
 
 if TYPE_CHECKING:
     from model_build.report.facts import Facts

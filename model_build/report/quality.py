@@ -7,18 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from credit_core.domain.measures import delong_p_value, differences
-from credit_core.domain.policy import points
-from model_build.report import charts, words
-from model_build.report.curves import (
-    approvals,
-    bin_of,
-    equal_bins,
-    recalibration,
-    receiver_operating_band,
-    receiver_operating_curve,
-)
-from model_build.report.facts import SEED
-from model_build.report.html import (
+from credit_core.domain.pages import words
+from credit_core.domain.pages.html import (
     Markup,
     Section,
     Table,
@@ -29,6 +19,17 @@ from model_build.report.html import (
     side_by_side,
     wide_and_narrow,
 )
+from credit_core.domain.policy import points
+from model_build.report import charts
+from model_build.report.curves import (
+    approvals,
+    bin_of,
+    equal_bins,
+    recalibration,
+    receiver_operating_band,
+    receiver_operating_curve,
+)
+from model_build.report.facts import SEED
 from model_build.report.overview import ALGORITHMS, SPLIT_WORDS
 
 if TYPE_CHECKING:

@@ -17,9 +17,10 @@ import pytest
 
 from credit_cli import api
 from credit_cli.aws import LocalAws
-from credit_cli.checkout import Checkout
+from credit_cli.checkout import Checkout, enforces
 from credit_cli.deployment import Deployment
 from credit_cli.local_cloud import LocalCloud
+from tests.end_to_end.enforcement import as_the_emulator_asks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -128,7 +129,15 @@ def credit() -> Iterator[Credit]:
 
 @pytest.fixture(scope="session")
 def demo(credit: Credit) -> dict[str, Any]:
-    """What `credit demo --json` prints when all is there."""
+    """What `credit demo --json` prints when all is there.
+
+    Where CREDIT_LOCAL_ENFORCE=1 is set, the local cloud enforces IAM.
+    """
+    if enforces():
+        running = LocalAws(credit.json("local", "up")["endpoint_url"])
+        deployment = Deployment.read(running, "personal_loan")
+        assert deployment is not None
+        as_the_emulator_asks(running, deployment)
     return credit.json("demo")
 
 

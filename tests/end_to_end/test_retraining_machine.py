@@ -28,7 +28,18 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.end_to_end
 
-ROLE = "arn:aws:iam::000000000000:role/unused"
+ROLE_NAME = "test-machines"
+ROLE = f"arn:aws:iam::000000000000:role/{ROLE_NAME}"
+ASSUMED_BY_SERVICES = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Action": "sts:AssumeRole",
+            "Principal": {"Service": ["lambda.amazonaws.com", "states.amazonaws.com"]},
+        }
+    ],
+}
 STEPS = """
 import json, os, time
 ANSWERS = json.loads(os.environ["ANSWERS"])
@@ -177,9 +188,13 @@ class Machine:
 @pytest.fixture
 def machines(aws: LocalAws, deployment: Deployment) -> Iterator[Machines]:
     machines = Machines(aws, deployment)
+    # Where IAM is enforced, it has to be there; nothing that bears it asks for anything.
+    iam: Any = aws.client("iam")
+    iam.create_role(RoleName=ROLE_NAME, AssumeRolePolicyDocument=json.dumps(ASSUMED_BY_SERVICES))
     yield machines
     for remove in machines.made:
         remove()
+    iam.delete_role(RoleName=ROLE_NAME)
 
 
 def output_of(run: DescribeExecutionOutputTypeDef) -> dict[str, Any]:

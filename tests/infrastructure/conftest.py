@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from cdk_app.stages import Stage
 
 
-def synthesize(stage: Stage, folder: Path) -> Deployment:
+def synthesize(stage: Stage, folder: Path, *, product: str = "personal_loan") -> Deployment:
     app = App(
         outdir=str(folder),
         # Archives of layers are neither copied nor hashed: templates alone are looked at.
         context={**command_line_context(), "aws:cdk:disable-asset-staging": True},
     )
-    add_stacks(app, stage=stage, product=load_product("personal_loan"))
+    add_stacks(app, stage=stage, product=load_product(product))
     app.synth()
-    stage = stage.serving("personal_loan")
+    stage = stage.serving(product)
     prefix = f"{stage.prefix}-"
     return Deployment(
         stage=stage,

@@ -113,6 +113,18 @@ def findings_in(folder: Path) -> tuple[str, ...]:
     )
 
 
+def imports_of(value: Any) -> set[str]:
+    """Return the exports of other stacks that a template, or a part of one, imports."""
+    match value:
+        case {"Fn::ImportValue": str(name)}:
+            return {name}
+        case dict():
+            return {name for part in value.values() for name in imports_of(part)}
+        case list():
+            return {name for part in value for name in imports_of(part)}
+    return set()
+
+
 def stack_of(path: str) -> str:
     """Return the short name of the stack that a path lies in."""
     return path.split("/", 1)[0]

@@ -5,16 +5,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from credit_core.settings import (
+    ApproverSettings,
     ArchiverSettings,
     BatchSettings,
     ComparerSettings,
+    EmptierSettings,
+    EraserSettings,
     FreshnessSettings,
+    GuardSettings,
     MaterializerSettings,
     PlannerSettings,
     PromoterSettings,
     PusherSettings,
     ReconcilerSettings,
     RecordsSettings,
+    RehearsalSettings,
     ScorerSettings,
     ServedSetSettings,
     SkewSettings,
@@ -27,10 +32,13 @@ if TYPE_CHECKING:
     from tests.infrastructure.templates import Deployment
 
 FUNCTION, LOGS = "AWS::Lambda::Function", "AWS::Logs::LogGroup"
+# Where state goes with its stack.
+EMPTIER = "storage/Emptier/Emptier/Function"
 SETTINGS: dict[str, type[EnvironmentSettings]] = {
     "scoring/Scorer/Scorer/Function": ScorerSettings,
     "scoring/Records/Records/Function": RecordsSettings,
     "scoring/Batch/Batch/Function": BatchSettings,
+    "scoring/Rehearsal/Rehearsal/Function": RehearsalSettings,
     "materialization/Features/Planner/Function": PlannerSettings,
     "materialization/Features/Materializer/Function": MaterializerSettings,
     "materialization/Features/Reconciler/Function": ReconcilerSettings,
@@ -40,8 +48,12 @@ SETTINGS: dict[str, type[EnvironmentSettings]] = {
     "archive/Evidence/Comparer/Function": ComparerSettings,
     "archive/Evidence/ServedSet/Function": ServedSetSettings,
     "archive/Skew/Meter/Function": SkewSettings,
+    "archive/Erasure/Eraser/Function": EraserSettings,
     "retraining/Retraining/Trainer/Function": TrainerSettings,
     "retraining/Rollout/Promoter/Function": PromoterSettings,
+    "retraining/Rollout/Approver/Function": ApproverSettings,
+    "retraining/Guard/Guard/Function": GuardSettings,
+    EMPTIER: EmptierSettings,
 }
 
 
@@ -51,13 +63,16 @@ def environment(deployment: Deployment, path: str) -> dict[str, str]:
 
 
 def test_every_function_has_settings(deployment: Deployment) -> None:
-    assert set(deployment.of_type(FUNCTION)) == set(SETTINGS)
+    emptier = {EMPTIER} if deployment.stage.emptier else set()
+    assert set(deployment.of_type(FUNCTION)) == set(SETTINGS) - {EMPTIER} | emptier
 
 
 @pytest.mark.parametrize("path", SETTINGS)
 def test_a_function_reads_back_the_environment_that_it_is_given(
     deployment: Deployment, path: str
 ) -> None:
+    if path == EMPTIER and not deployment.stage.emptier:
+        return
     variables = environment(deployment, path)
 
     settings = SETTINGS[path].from_environment(variables)

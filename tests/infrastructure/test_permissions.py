@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cdk_app.stages import STAGES
 from tests.infrastructure.templates import properties, stack_of, statements
 
 if TYPE_CHECKING:
@@ -16,6 +17,10 @@ type Permissions = dict[str, set[str]]
 POLICY, ROLE = "AWS::IAM::Policy", "AWS::IAM::Role"
 SCORER, BATCH = "scoring/Scorer/Scorer/Role", "scoring/Batch/Batch/Role"
 RECORDS = "scoring/Records/Records/Role"
+REHEARSAL, DEPLOYER = "scoring/Rehearsal/Rehearsal/Role", "scoring/Canary/Deployer"
+ANSWERING = ("scorer", "batch", "records")
+TELLING_CODEDEPLOY = "codedeploy:PutLifecycleEventHookExecutionStatus"
+EMPTIER = "storage/Emptier/Emptier/Role"
 API_LOGS = "scoring/Api/RestApi/CloudWatchRole"
 
 KEY = "storage/Data/Key"
@@ -45,13 +50,17 @@ METER = "materialization/Freshness/Meter/Function"
 FAILED_BATCHES = "archive/Archive/FailedBatches"
 TRAINER = "retraining/Retraining/Trainer/Function"
 PROMOTER = "retraining/Rollout/Promoter/Function"
+PAGE_TOPIC, INFORM_TOPIC = "storage/Alarms/Page", "storage/Alarms/Inform"
+# In the name of whoever publishes SNS encrypts under this one.
+USE_OF_ALARMS_KEY = {action: {KEY, "storage/Alarms/Key"} for action in USE_OF_KEY}
 RETRAINING_TRIGGERS = "retraining/Retraining/Triggers"
 SERVED_SET = "archive/Evidence/ServedSet/Function"
 COMPARER, SKEW_METER = "archive/Evidence/Comparer/Function", "archive/Skew/Meter/Function"
+MONITOR = "archive/Monitoring/Monitor/Function"
 HERE = "<Region>:<AccountId>"
 
 # AWS knows no resource for these, so that they are allowed on "*".
-METRICS = "cloudwatch:PutMetricData"
+METRICS, FIGURES = "cloudwatch:PutMetricData", "cloudwatch:GetMetricData"
 TRACES = ("xray:PutTelemetryRecords", "xray:PutTraceSegments")
 WORKFLOW_LOGS_AND_TRACES = (
     *("logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:DescribeLogGroups"),
@@ -102,6 +111,32 @@ def expected(stage: str, *, tracing: bool) -> dict[str, Permissions]:
         action: {f"{machines}:{prefix}-rollout"}
         for action in ("states:SendTaskFailure", "states:SendTaskSuccess")
     }
+    functions = f"arn:<Partition>:lambda:{HERE}:function"
+    groups = {
+        f"arn:<Partition>:codedeploy:{HERE}:deploymentgroup:{prefix}/{name}" for name in ANSWERING
+    }
+    shifted = {
+        f"{functions}:{prefix}-{name}{versions}" for name in ANSWERING for versions in ("", ":*")
+    }
+    deploying = {
+        "lambda:GetAlias": shifted,
+        "lambda:UpdateAlias": shifted,
+        "lambda:GetProvisionedConcurrencyConfig": shifted,
+        "lambda:InvokeFunction": {"scoring/Rehearsal/Rehearsal/Function"},
+        "cloudwatch:DescribeAlarms": {
+            f"arn:<Partition>:cloudwatch:{HERE}:alarm:{prefix}-{name}"
+            for name in (
+                *("api-server-errors", "batch-errors", "fault-referrals", "model-load-failure"),
+                *("records-errors", "scorer-errors", "scorer-latency", "scorer-throttles"),
+            )
+        },
+    }
+    covering = {
+        "dynamodb:GetItem": {REGISTRY},
+        "dynamodb:PutItem": {ONLINE_STORE},
+        "dynamodb:Query": {REGISTRY},
+        "dynamodb:UpdateItem": {REGISTRY},
+    }
     deciding = {
         "dynamodb:BatchGetItem": {ONLINE_STORE, DECISIONS, REGISTRY},
         "dynamodb:PutItem": {DECISIONS},
@@ -113,6 +148,18 @@ def expected(stage: str, *, tracing: bool) -> dict[str, Permissions]:
     return {
         SCORER: function("scoring/Scorer/Scorer/Logs", deciding),
         BATCH: function("scoring/Batch/Batch/Logs", deciding),
+        REHEARSAL: function(
+            "scoring/Rehearsal/Rehearsal/Logs",
+            {
+                "lambda:InvokeFunction": {f"{functions}:{prefix}-{name}:*" for name in ANSWERING},
+                "dynamodb:GetItem": {REGISTRY},
+                "s3:GetObject": {models},
+                "kms:Verify": {SIGNING_KEY},
+                **USE_OF_KEY,
+                **({} if stage == "local" else {TELLING_CODEDEPLOY: groups}),
+            },
+        ),
+        **({} if stage == "local" else {DEPLOYER: deploying}),
         RECORDS: function(
             "scoring/Records/Records/Logs",
             {
@@ -130,6 +177,7 @@ def expected(stage: str, *, tracing: bool) -> dict[str, Permissions]:
             {
                 "dynamodb:PartiQLInsert": {ONLINE_STORE},
                 "dynamodb:PartiQLUpdate": {ONLINE_STORE},
+                **covering,
                 "s3:GetObject": {f"{LAKE}/personal_loan/features/*"},
                 "s3:ListBucket": {LAKE},
                 "s3:PutObject": {f"{RESULTS}/rejected/*", runs},
@@ -154,6 +202,7 @@ def expected(stage: str, *, tracing: bool) -> dict[str, Permissions]:
                 "s3:GetObject": {runs},
                 "s3:ListBucket": {RESULTS},
                 "s3:PutObject": {runs},
+                METRICS: {"*"},
                 **USE_OF_KEY,
             },
         ),
@@ -189,6 +238,8 @@ def expected(stage: str, *, tracing: bool) -> dict[str, Permissions]:
                 },
                 "dynamodb:PartiQLInsert": {ONLINE_STORE},
                 "dynamodb:PartiQLUpdate": {ONLINE_STORE},
+                "dynamodb:BatchGetItem": {REGISTRY},
+                **covering,
                 "secretsmanager:GetSecretValue": {SECRET},
                 METRICS: {"*"},
                 **USE_OF_KEY,
@@ -196,7 +247,12 @@ def expected(stage: str, *, tracing: bool) -> dict[str, Permissions]:
         ),
         "materialization/Freshness/Meter/Role": function(
             "materialization/Freshness/Meter/Logs",
-            {"dynamodb:BatchGetItem": {ONLINE_STORE}, METRICS: {"*"}, **USE_OF_KEY},
+            {
+                "dynamodb:BatchGetItem": {ONLINE_STORE},
+                "dynamodb:Query": {REGISTRY},
+                METRICS: {"*"},
+                **USE_OF_KEY,
+            },
         ),
         "materialization/Freshness/Schedule/Role": {"lambda:InvokeFunction": {METER}},
         "archive/Archive/Archiver/Role": function(
@@ -242,12 +298,44 @@ def expected(stage: str, *, tracing: bool) -> dict[str, Permissions]:
                 "s3:ListBucket": {LAKE, RECEIPTS},
                 "s3:GetObject": {receipts, f"{LAKE}/personal_loan/features/*"},
                 "s3:PutObject": {f"{RESULTS}/skew/personal_loan/*"},
+                "dynamodb:BatchGetItem": {REGISTRY},
                 "secretsmanager:GetSecretValue": {SECRET},
                 METRICS: {"*"},
                 **USE_OF_KEY,
             },
         ),
+        "archive/Erasure/Eraser/Role": function(
+            "archive/Erasure/Eraser/Logs",
+            {
+                **covering,
+                "dynamodb:Query": {REGISTRY, DECISIONS, f"{DECISIONS}/index/by-applicant"},
+                "dynamodb:UpdateItem": {REGISTRY, DECISIONS},
+                "s3:ListBucket": {LAKE, RECEIPTS},
+                "s3:ListBucketVersions": {LAKE},
+                "s3:GetObject": {f"{LAKE}/personal_loan/*"},
+                "s3:DeleteObject": {f"{LAKE}/personal_loan/features/bureau/pushed/*"},
+                "s3:DeleteObjectVersion": {f"{LAKE}/personal_loan/features/bureau/pushed/*"},
+                "s3:PutObjectTagging": {f"{RECEIPTS}/receipts/personal_loan/*"},
+                "secretsmanager:GetSecretValue": {SECRET},
+                **USE_OF_KEY,
+            },
+        ),
         "archive/Skew/Schedule/Role": {"lambda:InvokeFunction": {SKEW_METER}},
+        "archive/Monitoring/Monitor/Role": function(
+            "archive/Monitoring/Monitor/Logs",
+            {
+                "s3:ListBucket": {MODELS, RECEIPTS, RESULTS},
+                "s3:GetObject": {receipts, models, f"{RESULTS}/monitoring/personal_loan/*"},
+                "s3:PutObject": {f"{RESULTS}/monitoring/personal_loan/*"},
+                METRICS: {"*"},
+                **USE_OF_KEY,
+            },
+        ),
+        "archive/Monitoring/Workflow/Role": workflow({"lambda:InvokeFunction": {MONITOR}}),
+        "archive/Monitoring/Triggers/ScheduleRole": {
+            "states:StartExecution": {f"{machines}:{prefix}-monitoring"},
+            "sqs:SendMessage": {"archive/Monitoring/Triggers/DeadLetters"},
+        },
         "retraining/Retraining/Trainer/Role": function(
             "retraining/Retraining/Trainer/Logs",
             {
@@ -273,8 +361,27 @@ def expected(stage: str, *, tracing: bool) -> dict[str, Permissions]:
                 },
                 "s3:GetObject": {models},
                 "kms:Verify": {SIGNING_KEY},
-                **(approving if stage == "prod" else {}),
+                "states:StopExecution": {f"{executions_of}:{prefix}-rollout:*"},
+                **({"sns:Publish": {INFORM_TOPIC}} if stage == "prod" else {}),
+                **(USE_OF_ALARMS_KEY if stage == "prod" else USE_OF_KEY),
+            },
+        ),
+        "retraining/Rollout/Approver/Role": function(
+            "retraining/Rollout/Approver/Logs",
+            {
+                "dynamodb:GetItem": {REGISTRY},
+                "dynamodb:PutItem": {REGISTRY},
+                **approving,
                 **USE_OF_KEY,
+            },
+        ),
+        "retraining/Guard/Guard/Role": function(
+            "retraining/Guard/Guard/Logs",
+            {
+                "dynamodb:Query": {REGISTRY},
+                "lambda:InvokeFunction": {PROMOTER},
+                "sns:Publish": {PAGE_TOPIC},
+                **USE_OF_ALARMS_KEY,
             },
         ),
         "retraining/Rollout/Workflow/Role": workflow(
@@ -287,10 +394,15 @@ def expected(stage: str, *, tracing: bool) -> dict[str, Permissions]:
                         *(
                             ()
                             if stage == "local"
-                            else ("api-server-errors", "scorer-errors", "scorer-latency")
+                            else (
+                                *("api-latency", "api-server-errors", "fault-referrals"),
+                                *("referral-rate", "scorer-errors", "scorer-latency"),
+                                "scorer-throttles",
+                            )
                         ),
                     )
                 },
+                **({} if stage == "local" else {FIGURES: {"*"}}),
             }
         ),
         f"{RETRAINING_TRIGGERS}/ArrivalsRole": {
@@ -344,6 +456,11 @@ def expected(stage: str, *, tracing: bool) -> dict[str, Permissions]:
         ),
         # Its permissions are AWS's own policy, seen to by another test.
         API_LOGS: {},
+        **(
+            {EMPTIER: function("storage/Emptier/Emptier/Logs", emptying())}
+            if STAGES[stage].emptier
+            else {}
+        ),
     }
 
 
@@ -358,6 +475,20 @@ def granted(deployment: Deployment) -> dict[str, Permissions]:
                 for action in statement["Action"]:
                     roles[role].setdefault(action, set()).update(resources)
     return roles
+
+
+def emptying() -> Permissions:
+    """Return what the function may do that empties buckets when their stack is deleted."""
+    buckets = {*(LAKE, MODELS, RESULTS, RECEIPTS), "storage/Buckets/AccessLogs"}
+    objects = {f"{bucket}/*" for bucket in buckets}
+    return {
+        "cloudformation:DescribeStacks": {"<StackId>"},
+        "s3:AbortMultipartUpload": objects,
+        "s3:DeleteObject": objects,
+        "s3:DeleteObjectVersion": objects,
+        "s3:ListBucketMultipartUploads": buckets,
+        "s3:ListBucketVersions": buckets,
+    }
 
 
 def assert_each_role_may_do_what_is_written(deployment: Deployment) -> None:
@@ -408,7 +539,7 @@ def test_only_what_aws_cannot_narrow_is_allowed_everywhere(deployment: Deploymen
         if "*" in resources
     }
 
-    assert everywhere <= {*WORKFLOW_LOGS_AND_TRACES, METRICS}
+    assert everywhere <= {*WORKFLOW_LOGS_AND_TRACES, METRICS, FIGURES}
 
 
 def test_the_data_key_is_used_by_way_of_services_only(deployment: Deployment) -> None:
@@ -444,7 +575,7 @@ def test_metrics_are_published_in_this_services_namespace_only(deployment: Deplo
         if METRICS in statement["Action"]
     }
 
-    assert len(publishing) == 4
+    assert len(publishing) >= 5
     for path, condition in publishing.items():
         namespace = {"StringEquals": {"cloudwatch:namespace": "CreditDecisions"}}
         assert condition == namespace, path
@@ -452,14 +583,18 @@ def test_metrics_are_published_in_this_services_namespace_only(deployment: Deplo
 
 def test_who_measures_freshness_reads_nobodys_features(deployment: Deployment) -> None:
     path = "materialization/Freshness/Meter/Role/DefaultPolicy"
-    (reading,) = (
-        statement
+    held_to = {
+        statement["Action"][0]: statement["Condition"]["ForAllValues:StringEquals"]
         for statement in statements(properties(deployment.at(path, POLICY))["PolicyDocument"])
-        if "dynamodb:BatchGetItem" in statement["Action"]
-    )
+        if statement["Action"][0].startswith("dynamodb:")
+    }
 
     notes = ["personal_loan/bureau#newest", "personal_loan/region_market#newest"]
-    assert reading["Condition"] == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": notes}}
+    assert held_to == {
+        "dynamodb:BatchGetItem": {"dynamodb:LeadingKeys": notes},
+        # Models, neither the pointer nor the watermark.
+        "dynamodb:Query": {"dynamodb:LeadingKeys": ["personal_loan"]},
+    }
 
 
 @pytest.mark.parametrize("role", [SCORER, BATCH, RECORDS])

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tests.infrastructure.templates import Deployment
 
 ALIAS, FUNCTION = "AWS::Lambda::Alias", "AWS::Lambda::Function"
+VERSION = "AWS::Lambda::Version"
 METHOD, STAGE = "AWS::ApiGateway::Method", "AWS::ApiGateway::Stage"
 SCALABLE = "AWS::ApplicationAutoScaling::ScalableTarget"
 SCALING = "AWS::ApplicationAutoScaling::ScalingPolicy"
@@ -22,12 +23,21 @@ DECIDE = "scoring/Api/RestApi/Default/v1/decisions/POST"
 API_STAGE = "scoring/Api/RestApi/DeploymentStage.live"
 
 
-def assert_live_is_warm(deployment: Deployment) -> None:
-    alias = properties(deployment.at(LIVE, ALIAS))
+def version_of(deployment: Deployment, path: str) -> dict[str, Any]:
+    """Return the properties of the version that an alias leads to."""
+    alias = properties(deployment.at(path, ALIAS))
     assert alias["Name"] == "live"
-    assert alias["ProvisionedConcurrencyConfig"] == {
-        "ProvisionedConcurrentExecutions": deployment.stage.provisioned_concurrency
-    }
+    return properties(deployment.at(named_version(deployment, alias), VERSION))
+
+
+def named_version(deployment: Deployment, alias: dict[str, Any]) -> str:
+    return deployment.text(alias["FunctionVersion"], "scoring")
+
+
+def assert_live_is_warm(deployment: Deployment) -> None:
+    stage = deployment.stage
+    warm = version_of(deployment, LIVE)["ProvisionedConcurrencyConfig"]
+    assert warm["ProvisionedConcurrentExecutions"] >= stage.provisioned_concurrency > 0
 
 
 def assert_deciding_takes_a_token_with_the_scope(deployment: Deployment) -> None:
@@ -37,13 +47,63 @@ def assert_deciding_takes_a_token_with_the_scope(deployment: Deployment) -> None
     assert deployment.text(method["AuthorizerId"], "scoring") == "scoring/Api/Authorizer"
 
 
-def test_the_live_alias_is_warm(deployment: Deployment) -> None:
+def test_the_live_version_is_warm(deployment: Deployment) -> None:
     assert_live_is_warm(deployment)
 
 
-def test_a_cold_alias_would_be_noticed(prod: Deployment) -> None:
+def test_a_cold_version_would_be_noticed(prod: Deployment) -> None:
+    path = named_version(prod, properties(prod.at(LIVE, ALIAS)))
     with pytest.raises(KeyError):
-        assert_live_is_warm(prod.changed(LIVE, ALIAS, ProvisionedConcurrencyConfig=None))
+        assert_live_is_warm(prod.changed(path, VERSION, ProvisionedConcurrencyConfig=None))
+
+
+def assert_no_alias_is_kept_warm(deployment: Deployment) -> None:
+    for path, alias in deployment.of_type(ALIAS).items():
+        assert "ProvisionedConcurrencyConfig" not in properties(alias), path
+    for target in deployment.of_type(SCALABLE).values():
+        function, version = deployment.text(properties(target)["ResourceId"], "scoring").split(":")[
+            1:
+        ]
+        assert function == SCORER
+        assert version == named_version(deployment, properties(deployment.at(LIVE, ALIAS)))
+
+
+def test_versions_are_kept_warm_and_never_the_alias(deployment: Deployment) -> None:
+    """Lambda warms no alias whose requests a canary shares out between two versions."""
+    assert_no_alias_is_kept_warm(deployment)
+
+
+def test_a_warm_alias_would_be_noticed(prod: Deployment) -> None:
+    warm = {"ProvisionedConcurrentExecutions": 5}
+    with pytest.raises(AssertionError):
+        assert_no_alias_is_kept_warm(prod.changed(LIVE, ALIAS, ProvisionedConcurrencyConfig=warm))
+
+
+def assert_nothing_is_warm_that_nobody_reaches(deployment: Deployment) -> None:
+    for path, version in deployment.of_type(VERSION).items():
+        if "ProvisionedConcurrencyConfig" in properties(version):
+            assert version["DeletionPolicy"] == version["UpdateReplacePolicy"] == "Delete", path
+
+
+def test_a_version_that_is_replaced_is_not_paid_for(deployment: Deployment) -> None:
+    """CloudFormation would keep it warm for ever, even where its own deployment failed."""
+    assert_nothing_is_warm_that_nobody_reaches(deployment)
+
+
+def test_a_version_that_would_be_paid_for_is_noticed(prod: Deployment) -> None:
+    path = named_version(prod, properties(prod.at(LIVE, ALIAS)))
+    mutant = prod.changed(path, VERSION)
+    mutant.at(path, VERSION)["DeletionPolicy"] = "Retain"
+    with pytest.raises(AssertionError):
+        assert_nothing_is_warm_that_nobody_reaches(mutant)
+
+
+def test_another_number_of_warm_environments_is_another_version(prod: Deployment) -> None:
+    """CloudFormation can't change it, and Lambda makes no version of what didn't change."""
+    warm = version_of(prod, LIVE)["ProvisionedConcurrencyConfig"]
+    description = properties(prod.at(SCORER, FUNCTION))["Description"]
+
+    assert description.endswith(f"; {warm['ProvisionedConcurrentExecutions']} warm")
 
 
 def test_warm_environments_follow_the_load_where_the_stage_says_so(
@@ -68,6 +128,7 @@ def test_warm_environments_follow_the_load_where_the_stage_says_so(
 
 
 def test_prod_is_warmer_in_business_hours(prod: Deployment) -> None:
+    """And each version that is deployed in them within an hour, wherever it begins."""
     (target,) = prod.of_type(SCALABLE).values()
 
     floors = {
@@ -76,6 +137,8 @@ def test_prod_is_warmer_in_business_hours(prod: Deployment) -> None:
     }
 
     assert floors["BeforeOpening"] > floors["AfterClosing"] > 0
+    hourly = properties(target)["ScheduledActions"][0]["Schedule"]
+    assert hourly == "cron(0 6-19 ? * MON-FRI *)"
 
 
 def test_the_local_cloud_is_asked_for_nothing_that_it_lacks(local: Deployment) -> None:
@@ -114,9 +177,7 @@ def test_what_answers_has_its_code_and_its_configuration_together(deployment: De
 
 def test_only_the_scorer_is_kept_warm(deployment: Deployment) -> None:
     warm = {
-        path
-        for path, alias in deployment.of_type(ALIAS).items()
-        if "ProvisionedConcurrencyConfig" in properties(alias)
+        path for path in ALIASES if "ProvisionedConcurrencyConfig" in version_of(deployment, path)
     }
 
     assert warm == {LIVE}
@@ -183,18 +244,20 @@ def test_the_firewall_has_no_other_limit_for_bodies(prod: Deployment) -> None:
     overruled = {name: rules.get("RuleActionOverrides", []) for name, rules in managed.items()}
 
     assert overruled.pop("AWSManagedRulesCommonRuleSet") == [
-        {"Name": "SizeRestrictions_BODY", "ActionToUse": {"Count": {}}}
+        {"Name": name, "ActionToUse": {"Count": {}}}
+        for name in ("NoUserAgent_HEADER", "SizeRestrictions_BODY")
     ]
     assert not any(overruled.values())
 
 
-def test_other_apis_of_the_account_keep_their_logs_when_this_one_goes(
+def test_other_apis_of_a_shared_account_keep_their_logs_when_this_one_goes(
     deployment: Deployment,
 ) -> None:
     role = deployment.at("scoring/Api/RestApi/CloudWatchRole", "AWS::IAM::Role")
     (account,) = deployment.of_type("AWS::ApiGateway::Account").values()
 
-    assert role["DeletionPolicy"] == account["DeletionPolicy"] == "Retain"
+    stays = "Delete" if deployment.stage.name == "local" else "Retain"
+    assert role["DeletionPolicy"] == account["DeletionPolicy"] == stays
 
 
 def test_the_scorer_runs_on_the_machine_that_its_layers_are_built_for(
@@ -206,10 +269,11 @@ def test_the_scorer_runs_on_the_machine_that_its_layers_are_built_for(
 
 
 def test_what_answers_gives_up_before_the_api_does(deployment: Deployment) -> None:
-    for path, function in deployment.of_type(FUNCTION).items():
-        if path.startswith("scoring/"):
-            # API Gateway's own limit, in seconds; past it a client would see 504 and no cause.
-            assert properties(function)["Timeout"] < 29
+    for alias in ALIASES:
+        name = alias.split("/")[1]
+        function = deployment.at(f"scoring/{name}/{name}/Function", FUNCTION)
+        # API Gateway's own limit, in seconds; past it a client would see 504 and no cause.
+        assert properties(function)["Timeout"] < 29
 
 
 def test_a_batch_ends_before_its_function_does(deployment: Deployment) -> None:

@@ -120,7 +120,7 @@ def test_tables_have_the_keys_that_the_functions_use(deployment: Deployment) -> 
     assert found == TABLES
 
 
-def test_only_rows_of_the_online_store_expire(deployment: Deployment) -> None:
+def test_features_and_decisions_expire_and_the_registry_does_not(deployment: Deployment) -> None:
     expiring = {
         path: properties(table)["TimeToLiveSpecification"]
         for path, table in deployment.of_type(TABLE).items()
@@ -128,7 +128,8 @@ def test_only_rows_of_the_online_store_expire(deployment: Deployment) -> None:
     }
 
     assert expiring == {
-        "storage/Tables/OnlineStore": {"AttributeName": "expires_at", "Enabled": True}
+        f"storage/Tables/{name}": {"AttributeName": "expires_at", "Enabled": True}
+        for name in ("OnlineStore", "Decisions")
     }
 
 

@@ -83,6 +83,7 @@ def store(faulty: Faulty) -> DynamoApplicationRecords:
         faulty,  # type: ignore[arg-type]
         product="personal_loan",
         table="decisions",
+        receipt_days=7,
     )
 
 
@@ -162,6 +163,8 @@ def test_a_review_marks_the_decision_and_changes_nothing_else_of_it(
         "reviewed_at": {"S": "2026-11-21T12:00:00.000Z"},
         "number": {"N": "1"},
         "response": {"S": '{"name": "review/review-1"}'},
+        # Seven days after the review.
+        "expires_at": {"N": "1795867200"},
     }
 
 
@@ -195,7 +198,7 @@ def test_nothing_is_added_twice_or_over_another_record(
     assert store.add(a_record("review/first"), to=records)
     assert not store.add(a_record("review/second"), to=records)
     first = item(dynamodb, "review/first")
-    assert not add(store, Record("review/first", "decline", "later", "{}"))
+    assert not add(store, Record("review/first", "decline", "2026-11-22T12:00:00.000Z", "{}"))
     assert item(dynamodb, "review/first") == first
 
 
@@ -205,7 +208,9 @@ def test_of_concurrent_additions_each_is_recorded_in_its_place(
     """On the local cloud: moto's transactions are not isolated from each other."""
     dynamodb = local_cloud_bare.client("dynamodb")
     create_table(dynamodb, "decisions")
-    store = DynamoApplicationRecords(dynamodb, product="personal_loan", table="decisions")
+    store = DynamoApplicationRecords(
+        dynamodb, product="personal_loan", table="decisions", receipt_days=7
+    )
     decide(dynamodb)
 
     def until_added(name: str) -> None:

@@ -174,11 +174,11 @@ def test_the_check_tells_what_lacks_and_the_redrive_of_those_days_fills_it(
     assert archiver({"check": {}})["missing_keys"] == [key(old)]
 
 
-def test_days_are_kept_from_the_oldest_of_which_no_object_has_ended(archiver: Archiver) -> None:
+def test_days_are_kept_from_the_oldest_of_which_nothing_has_ended(archiver: Archiver) -> None:
     midnight = NOW.replace(hour=0, minute=0)
 
     for moment in (midnight, NOW, midnight + A_DAY - timedelta(seconds=1)):
-        assert archiver.module.kept_since(moment) == TODAY - RECEIPT_DAYS * A_DAY
+        assert archiver.module.kept_since(moment) == TODAY - (RECEIPT_DAYS - 1) * A_DAY
 
 
 def test_a_redrive_takes_the_days_from_the_failed_batches(archiver: Archiver) -> None:

@@ -56,7 +56,7 @@ class Archiver:
 def archiver(monkeypatch: pytest.MonkeyPatch) -> Archiver:
     archiver = Archiver()
     outputs = {"ArchiverFunction": "the-archiver"}
-    monkeypatch.setattr(archive, "deployed", lambda _: (archiver, outputs))
+    monkeypatch.setattr(archive, "deployed", lambda _, **__: (archiver, outputs))
     return archiver
 
 

@@ -134,7 +134,7 @@ def test_clients_ignore_the_callers_aws_settings(monkeypatch: pytest.MonkeyPatch
 
 def test_the_status_shows_the_names_that_the_stacks_put_out() -> None:
     deployment = Deployment(
-        ENDPOINT, {"RestApiId": "abc", "RestApiStage": "v", "LakeBucket": "lake"}
+        LocalAws(ENDPOINT), {"RestApiId": "abc", "RestApiStage": "v", "LakeBucket": "lake"}
     )
 
     resources = deployment.resources()
@@ -146,6 +146,6 @@ def test_the_status_shows_the_names_that_the_stacks_put_out() -> None:
 
 def test_an_output_that_is_not_there_leads_to_a_deployment() -> None:
     with pytest.raises(DeploymentError, match="the output LakeBucket") as error:
-        Deployment(ENDPOINT, {})["LakeBucket"]
+        Deployment(LocalAws(ENDPOINT), {})["LakeBucket"]
 
     assert error.value.hint == "run: credit local up"

@@ -16,6 +16,7 @@ from moto import mock_aws
 
 from credit_cli import load_command, main
 from credit_cli.api import Token
+from credit_cli.aws import LocalAws
 from credit_cli.deployment import Deployment
 from credit_cli.load import Load, Plan, arrivals
 from credit_cli.load_report import receipts_stages, summary
@@ -314,10 +315,12 @@ def deployed_api(api: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
         def api_url(self) -> str:
             return api.url
 
-    here = Here(api.url, {"LakeBucket": "lake", "DecisionsTable": "decisions"})
+    here = Here(
+        LocalAws("http://127.0.0.1:9"), {"LakeBucket": "lake", "DecisionsTable": "decisions"}
+    )
     row = {"applicant_id": "LC-1", "addr_state": "CA", "loan_amount": 1_000.0, "term_months": 36}
     row |= {"annual_income": 1.0, "employment_years": None, "verification_status": "verified"}
-    monkeypatch.setattr(load_command, "deployed", lambda _: (LocalCloud(), here))
+    monkeypatch.setattr(load_command, "deployed", lambda _, **__: (LocalCloud(), here))
     monkeypatch.setattr("credit_cli.api.fetch_token", lambda *_: Token("T", 3_600, "decide"))
     monkeypatch.setattr("credit_cli.load_applications.lake_applications", lambda *_: [row])
     monkeypatch.setattr(

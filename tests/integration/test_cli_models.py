@@ -1,4 +1,4 @@
-"""`credit models` on a registry of moto's, with the promoter's own handler behind it."""
+"""`credit models` on a registry of moto's, behind it the own handlers of two functions."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ OUTPUTS = {
     "ModelsBucket": "models",
     "RegistryTable": "registry",
     "PromoterFunction": "the-promoter",
+    "ApproverFunction": "the-approver",
     "RolloutStateMachine": "arn:aws:states:us-east-1:000000000000:stateMachine:rollout",
 }
 
 
 @dataclass
-class Promoter:
-    """The function, called as Lambda calls it."""
+class Functions:
+    """The functions, called as Lambda calls them."""
 
-    handler: Any
+    handlers: dict[str, Any]
     asked: list[dict[str, Any]] = field(default_factory=list)
 
     def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 (boto3's)
-        assert FunctionName == "the-promoter"
         self.asked.append(json.loads(Payload))
         try:
-            answer = self.handler.handler(self.asked[-1], SimpleNamespace())
+            answer = self.handlers[FunctionName].handler(self.asked[-1], SimpleNamespace())
         except Exception as error:  # noqa: BLE001 (Lambda answers any)
             document = json.dumps({"errorMessage": str(error)}).encode()
             return {"FunctionError": "Unhandled", "Payload": io.BytesIO(document)}
@@ -76,7 +76,7 @@ class Local:
     """The local cloud as the command sees it."""
 
     cloud: Cloud
-    promoter: Promoter
+    functions: Functions
     machine: StateMachine
 
     def client(self, service: str) -> Any:
@@ -84,7 +84,7 @@ class Local:
             "s3": self.cloud.s3,
             "dynamodb": self.cloud.dynamodb,
             "kms": self.cloud.kms,
-            "lambda": self.promoter,
+            "lambda": self.functions,
             "stepfunctions": self.machine,
         }[service]
 
@@ -92,9 +92,10 @@ class Local:
 @pytest.fixture
 def local(monkeypatch: pytest.MonkeyPatch) -> Iterator[Local]:
     with moto_cloud(monkeypatch, EXAMPLE_ENVIRONMENTS["promoter"]) as cloud:
-        local = Local(cloud, Promoter(started("promoter")), StateMachine({}))
+        handlers = {f"the-{name}": started(name) for name in ("promoter", "approver")}
+        local = Local(cloud, Functions(handlers), StateMachine({}))
         outputs = {**OUTPUTS, "SigningKey": cloud.signing_key}
-        monkeypatch.setattr(models, "deployed", lambda _: (local, outputs))
+        monkeypatch.setattr(models, "deployed", lambda _, **__: (local, outputs))
         yield local
 
 

@@ -51,7 +51,9 @@ class Bus:
 @pytest.fixture
 def bus(monkeypatch: pytest.MonkeyPatch) -> Bus:
     bus = Bus()
-    monkeypatch.setattr(credit_push, "deployed", lambda _: (bus, {"FeatureBus": "credit-local"}))
+    monkeypatch.setattr(
+        credit_push, "deployed", lambda _, **__: (bus, {"FeatureBus": "credit-local"})
+    )
     return bus
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 FEATURES = ("personal_loan/bureau#1", "personal_loan/region_market#2")
 KEY: Any = {"application_id": {"S": "application-1"}, "record": {"S": "decision"}}
 SOON = 0.1
+RECEIPT_DAYS = 7
 
 
 class Faulty(JsonApi):
@@ -149,6 +150,7 @@ def store_on(
         online_store_table=names["online-store"],
         decisions_table=names["decisions"],
         registry_table=names["registry"],
+        receipt_days=RECEIPT_DAYS,
         on_damaged_pointer=on_damaged_pointer,
     )
 
@@ -273,6 +275,16 @@ def test_a_pointer_that_cannot_be_read_is_no_pointer_and_is_told(tables: Tables)
 def test_the_first_receipt_stays_and_is_returned(tables: Tables) -> None:
     assert tables.store.write(a_receipt("first"), timer=within()) is None
     assert tables.store.write(a_receipt("second"), timer=within()) == a_receipt("first")
+
+
+def test_a_receipt_ends_as_long_after_its_decision_as_receipts_are_kept(tables: Tables) -> None:
+    """The one that is superseded, too."""
+    tables.store.write(a_receipt("first"), timer=within())
+    tables.store.supersede(a_receipt("second", revision=2), a_receipt("first"), timer=within())
+
+    for record in ("decision", "superseded/0001"):
+        # 2026-11-20T12:00 and seven days.
+        assert tables.records()[record]["expires_at"] == {"N": "1795780800"}
 
 
 def test_a_write_whose_answer_was_lost_is_found_again(tables: Tables) -> None:

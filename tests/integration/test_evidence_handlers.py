@@ -18,6 +18,7 @@ from credit_core.ports import FilePart, StoredFeatures
 from credit_core.settings import ComparerSettings, ServedSetSettings, SkewSettings
 from model_build.training_set import read_training_set
 from tests.builders import PRODUCT, SECRET
+from tests.builders_aws import create_table
 from tests.builders_evidence import Trial, key_of_applicant
 from tests.feature_rows import BUREAU, BUREAU_KEY, a_lake_row, write_parquet
 from tests.handlers import started
@@ -42,6 +43,7 @@ class Evidence:
         )
         for bucket in (self.receipts, self.results, self.lake):
             self.s3.create_bucket(Bucket=bucket)
+        create_table(cloud.client("dynamodb"), "registry", name=f"registry-{mark}")
         cloud.client("secretsmanager").create_secret(
             Name=f"entity-key-{mark}", SecretString=SECRET.decode()
         )
@@ -57,6 +59,7 @@ class Evidence:
             "skew": SkewSettings(
                 stage=mark,
                 lake_bucket=self.lake,
+                registry_table=f"registry-{mark}",
                 entity_key_secret=f"entity-key-{mark}",
                 settling_minutes=0,
                 split_bytes=2**24,

@@ -256,6 +256,7 @@ class Service:
             online_store_table=self._tables["online-store"],
             decisions_table=self._tables["decisions"],
             registry_table=self._tables["registry"],
+            receipt_days=7,
             on_damaged_pointer=lambda _: None,
         )
         champion = OnnxModel.from_bytes(

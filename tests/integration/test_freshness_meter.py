@@ -14,8 +14,10 @@ from credit_core.adapters.clients import client, pipeline_config
 from credit_core.adapters.metrics import CloudWatchMetrics
 from credit_core.adapters.newest_events import MOST_ROUNDS, DynamoNewestEvents
 from credit_core.adapters.online_store_writer import PartiqlOnlineStoreWriter
+from credit_core.adapters.training_times import DynamoTrainingTimes
 from credit_core.domain.metrics import NAMESPACE, Measurement, Metric, Unit
-from credit_core.domain.online_store import newest_row_key
+from credit_core.domain.metrics import dimensions as named
+from credit_core.domain.online_store import newest_row_key, timestamp_text
 from credit_core.errors import StoreUnavailableError
 from credit_core.settings import FreshnessSettings
 from credit_core.use_cases.materialize import write_newest
@@ -39,11 +41,15 @@ class Meter:
     def __init__(self, cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
         mark = uuid.uuid4().hex[:8]
         self.settings = FreshnessSettings(
-            stage=f"test-{mark}", product=PRODUCT.name, online_store_table=f"online-store-{mark}"
+            stage=f"test-{mark}",
+            product=PRODUCT.name,
+            online_store_table=f"online-store-{mark}",
+            registry_table=f"registry-{mark}",
         )
         self.dynamodb: DynamoDBClient = cloud.client("dynamodb")
         self.cloudwatch: CloudWatchClient = cloud.client("cloudwatch")
         create_table(self.dynamodb, "online-store", name=self.settings.online_store_table)
+        create_table(self.dynamodb, "registry", name=self.settings.registry_table)
         for name, value in self.settings.to_environment().items():
             monkeypatch.setenv(name, value)
         self.module = started("freshness")
@@ -51,8 +57,20 @@ class Meter:
     def __call__(self) -> dict[str, float | None]:
         return {view["view"]: view["age_seconds"] for view in self.module.handler({}, None)}
 
-    def published(self, metric: Metric, view: str) -> list[float]:
-        dimensions = {"Stage": self.settings.stage, "Product": PRODUCT.name, "View": view}
+    def register(self, version: str, *, state: str, age: timedelta) -> None:
+        """Note a model as the registry does."""
+        self.dynamodb.put_item(
+            TableName=self.settings.registry_table,
+            Item={
+                "product": {"S": PRODUCT.name},
+                "record": {"S": f"model#{version}"},
+                "state": {"S": state},
+                "created_at": {"S": timestamp_text(datetime.now(UTC) - age)},
+            },
+        )
+
+    def published(self, metric: Metric, view: str | None = None) -> list[float]:
+        dimensions = named(stage=self.settings.stage, product=PRODUCT.name, view=view)
         found = self.cloudwatch.get_metric_statistics(
             Namespace=NAMESPACE,
             MetricName=metric,
@@ -86,6 +104,32 @@ def test_the_age_of_what_was_written_arrives_at_cloudwatch(meter: Meter) -> None
 def test_a_view_that_was_never_loaded_is_silent(meter: Meter) -> None:
     assert meter() == {"bureau": None, "region_market": None}
     assert meter.published(Metric.FEATURE_AGE, "region_market") == []
+
+
+def test_the_ages_of_champion_and_candidate_arrive_at_cloudwatch(meter: Meter) -> None:
+    for version, state, age in (
+        ("v1", "retired", 90 * A_DAY),
+        ("v2", "champion", 30 * A_DAY),
+        ("v3", "rejected", 2 * A_DAY),
+    ):
+        meter.register(version, state=state, age=age)
+
+    meter()
+
+    assert meter.published(Metric.MODEL_AGE) == pytest.approx([30], abs=0.01)
+    assert meter.published(Metric.CANDIDATE_AGE) == pytest.approx([2], abs=0.01)
+
+
+def test_a_registry_that_is_not_there_fails_after_the_views_were_measured(meter: Meter) -> None:
+    row = a_feature_row(event=datetime.now(UTC) - A_DAY)
+    store = PartiqlOnlineStoreWriter(meter.dynamodb, meter.settings.online_store_table)
+    write_newest(PRODUCT, BUREAU, [row], store=store, as_of=datetime.now(UTC), wait=never)
+    meter.dynamodb.delete_table(TableName=meter.settings.registry_table)
+
+    with pytest.raises(StoreUnavailableError, match="the registry did not answer"):
+        meter()
+
+    assert meter.published(Metric.FEATURE_AGE, "bureau")
 
 
 class Busy:
@@ -147,3 +191,14 @@ def test_metrics_that_cloudwatch_refuses_are_no_success() -> None:
 
     with pytest.raises(StoreUnavailableError, match="Throttling"):
         CloudWatchMetrics(Refusing()).publish([measurement], at=NOW)  # type: ignore[arg-type]
+
+
+@mock_aws
+def test_a_registry_that_does_not_answer_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    times = DynamoTrainingTimes(
+        client("dynamodb", pipeline_config()), "no-such-table", product=PRODUCT.name
+    )
+
+    with pytest.raises(StoreUnavailableError, match="ResourceNotFound"):
+        times.read()

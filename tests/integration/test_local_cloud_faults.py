@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from credit_cli import local_cloud, processes
-from credit_cli.checkout import Checkout
+from credit_cli.checkout import Checkout, enforces
 from credit_cli.errors import (
     LocalCloudError,
     PortTakenError,
@@ -265,6 +265,21 @@ def test_the_emulator_gets_nothing_of_the_callers_environment(
     assert environment["BIND_HOST"] == "127.0.0.1"
     for name in ("HOME", "TMPDIR", "STATE_DIR", "S3_DATA_DIR"):
         assert environment[name].startswith(str(tmp_path))
+
+
+def test_a_local_cloud_that_enforces_permissions_is_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the usual one, in a folder of its own; only the tests ask for it."""
+    checkout = Checkout(tmp_path)
+    monkeypatch.delenv("CREDIT_LOCAL_ENFORCE", raising=False)
+    assert (checkout.local.name, enforces()) == (".local", False)
+    assert emulator_environment(tmp_path, 4566)["AUTH"] == "false"
+
+    monkeypatch.setenv("CREDIT_LOCAL_ENFORCE", "1")
+
+    assert (checkout.local.name, enforces()) == (".local-enforcing", True)
+    assert emulator_environment(tmp_path, 4566, enforcing=True)["AUTH"] == "true"
 
 
 def test_the_port_comes_from_the_option_then_the_environment(

@@ -77,10 +77,12 @@ class Machine:
             MaterializerSettings(
                 product=PRODUCT.name,
                 online_store_table=self.table,
+                registry_table=self.registry,
                 entity_key_secret=secret,
                 **buckets,
             ),
             ReconcilerSettings(
+                stage="test",
                 product=PRODUCT.name,
                 results_bucket=self.results,
                 registry_table=self.registry,

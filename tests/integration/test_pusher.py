@@ -56,6 +56,7 @@ class Pusher:
             lake_bucket=f"lake-{mark}",
             results_bucket=f"results-{mark}",
             online_store_table=f"online-store-{mark}",
+            registry_table=f"registry-{mark}",
             entity_key_secret=f"entity-key-{mark}",
         )
         self.s3 = cloud.client("s3")
@@ -63,6 +64,7 @@ class Pusher:
         for bucket in (self.settings.lake_bucket, self.settings.results_bucket):
             self.s3.create_bucket(Bucket=bucket)
         create_table(self.dynamodb, "online-store", name=self.settings.online_store_table)
+        create_table(self.dynamodb, "registry", name=self.settings.registry_table)
         cloud.client("secretsmanager").create_secret(
             Name=self.settings.entity_key_secret, SecretString=SECRET.decode()
         )

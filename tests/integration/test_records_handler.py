@@ -36,6 +36,7 @@ SETTINGS = RecordsSettings(
     registry_table="registry",
     models_bucket="models",
     signing_key="set by the deployment",
+    receipt_days=7,
     token_url="https://tokens.example/oauth2/token",
 )
 PROMOTED = NOW - timedelta(days=3)

@@ -7,6 +7,7 @@ import json
 import time
 import zipfile
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -14,7 +15,8 @@ import pytest
 from aws_cdk import Aws
 
 from cdk_app.components.rollout_definition import rollout_definition
-from cdk_app.stages import LOCAL, Rollout
+from cdk_app.stages import Evidence, Rollout
+from credit_core.domain.metrics import NAMESPACE, Metric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from tests.integration.conftest import LocalCloud
 
 PROMOTER = """
-import json, pathlib
+import json, pathlib, time
 
 NOTES = pathlib.Path({notes!r})
 
@@ -36,30 +38,33 @@ def handler(event, context):
     with NOTES.open("a") as notes:
         notes.write(json.dumps(event) + "\\n")
     told = json.loads(NOTES.with_suffix(".told").read_text())
-    if event["action"] in told.get("failing", []):
+    time.sleep(told["slow"])
+    if event["action"] in told["failing"]:
         raise ValueError("told to fail")
     champion = told["champion"]
-    if event["action"] == "promote":
+    if event["action"] == "promote" or event["action"] == "standing" and not told["moved"]:
         champion = event["version"]
     return {{"champion": champion, "challenger": None, "mode": None, "share": None,
-             "previous_champion": None, "revision": 1}}
+             "previous_champion": None, "revision": 1, "moved_by": "eve"}}
 """
 QUICK = Rollout(
     shadow_seconds=0,
     shares=(0.1, 0.5),
     share_seconds=0,
     watch_seconds=0,
-    poll_seconds=1,
+    evidence=Evidence(least_compared=0, least_answered=0, again_seconds=1, patience_seconds=50),
     approval_hours=None,
-    alarms=(),
+    alarms=("Its", "Other"),
+    shadow_alarms=("Its",),
 )
 WHOLE = ["check", "shadow", "share", "share", "promote"]
+TO_THE_END = [*WHOLE, "standing"]
 LIMIT_SECONDS = 60
 
 
 @dataclass
 class Machine:
-    """A state machine, what its promoter was asked, and an alarm that it watches."""
+    """A state machine, what its promoter was asked, and the alarms that it looks at."""
 
     stepfunctions: SFNClient
     cloudwatch: CloudWatchClient
@@ -68,15 +73,48 @@ class Machine:
     role: str
     promoter: str
 
-    def tell(self, champion: str | None = "v1", failing: tuple[str, ...] = ()) -> None:
-        """Tell the promoter what to answer."""
-        told = {"champion": champion, "failing": failing}
+    @property
+    def other(self) -> str:
+        """An alarm that a model in shadow does not cause."""
+        return f"{self.alarm}-other"
+
+    @property
+    def dimensions(self) -> dict[str, str]:
+        """Of the figures that count as evidence: no other test's."""
+        return {"Stage": self.alarm, "Product": "loans"}
+
+    def tell(
+        self,
+        champion: str | None = "v1",
+        failing: tuple[str, ...] = (),
+        *,
+        moved: bool = False,
+        slow_seconds: int = 0,
+    ) -> None:
+        """Tell the promoter what to answer, after which time, and whether somebody moved it on."""
+        told = {"champion": champion, "failing": failing, "moved": moved, "slow": slow_seconds}
         self.notes.with_suffix(".told").write_text(json.dumps(told))
 
-    def ring(self, state: str) -> None:
-        """Set the alarm's state."""
+    def decide(self, metric: Metric, count: int) -> None:
+        """Count decisions, as the scorer does."""
+        dimensions = [{"Name": name, "Value": value} for name, value in self.dimensions.items()]
+        self.cloudwatch.put_metric_data(
+            Namespace=NAMESPACE,
+            MetricData=[
+                {
+                    "MetricName": metric.value,
+                    "Dimensions": dimensions,  # type: ignore[typeddict-item]
+                    "Timestamp": datetime.now(UTC),
+                    "Value": 1,
+                }
+                for _ in range(count)
+            ],
+        )
+
+    def ring(self, state: str, alarm: str | None = None) -> None:
+        """Set an alarm's state."""
         self.cloudwatch.set_alarm_state(
-            AlarmName=self.alarm,
+            AlarmName=alarm or self.alarm,
             StateValue=state,  # type: ignore[arg-type]
             StateReason="test",
         )
@@ -84,10 +122,11 @@ class Machine:
     def start(self, rollout: Rollout = QUICK) -> str:
         """Start a rollout of v2."""
         definition = rollout_definition(
-            stage=replace(LOCAL, rollout=rollout),
+            rollout,
             promoter_arn=self.promoter,
             promoter_timeout_seconds=30,
-            alarms=[self.alarm, f"{self.alarm}-other"],
+            alarms={"Its": self.alarm, "Other": self.other},
+            dimensions=self.dimensions,
         )
         machine = self.stepfunctions.create_state_machine(
             name=f"rollout-{uuid4().hex[:8]}",
@@ -144,16 +183,17 @@ def machine(local_cloud_bare: LocalCloud, tmp_path: Path) -> Iterator[Machine]:
         Timeout=30,
     )
     cloudwatch: CloudWatchClient = local_cloud_bare.client("cloudwatch")
-    cloudwatch.put_metric_alarm(
-        AlarmName=f"alarm-{name}",
-        Namespace="Test",
-        MetricName=name,
-        Statistic="Sum",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=0,
-        ComparisonOperator="GreaterThanThreshold",
-    )
+    for alarm in (f"alarm-{name}", f"alarm-{name}-other"):
+        cloudwatch.put_metric_alarm(
+            AlarmName=alarm,
+            Namespace="Test",
+            MetricName=name,
+            Statistic="Sum",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=0,
+            ComparisonOperator="GreaterThanThreshold",
+        )
     machine = Machine(
         local_cloud_bare.client("stepfunctions"),
         cloudwatch,
@@ -163,6 +203,7 @@ def machine(local_cloud_bare: LocalCloud, tmp_path: Path) -> Iterator[Machine]:
         function["FunctionArn"],
     )
     machine.ring("OK")
+    machine.ring("OK", machine.other)
     machine.tell()
     yield machine
     functions.delete_function(FunctionName=name)
@@ -174,10 +215,11 @@ def test_a_model_goes_through_shadow_and_each_share_to_champion(machine: Machine
     assert ended["status"] == "SUCCEEDED", ended
     output = json.loads(ended["output"])
     assert (output["version"], output["champion"]) == ("v2", "v2")
-    assert machine.actions() == WHOLE
+    assert machine.actions() == TO_THE_END
     asked = machine.asked()
     assert [event["share"] for event in asked if "share" in event] == [0.1, 0.5]
-    assert asked[-1]["from_trial"] is True
+    assert asked[4]["from_trial"] is True
+    assert {event["execution"] for event in asked} == {ended["executionArn"]}
     assert asked[0]["moved_by"] == "ada"
     assert {event["moved_by"] for event in asked[1:]} == {
         f"ada, by rollout {ended['name']}",
@@ -211,11 +253,28 @@ def test_an_alarm_before_anything_moved_keeps_a_model_out(machine: Machine) -> N
     assert machine.actions() == ["check"]
 
 
+def test_nothing_is_asked_while_a_model_has_its_time(machine: Machine) -> None:
+    """Two looks a step: after the move, for what rang meanwhile, and before the next."""
+    ended = machine.end(machine.start(replace(QUICK, shadow_seconds=3)))
+
+    assert ended["status"] == "SUCCEEDED", ended
+    history = machine.stepfunctions.get_execution_history(
+        executionArn=ended["executionArn"], maxResults=1_000
+    )["events"]
+    entered = [
+        event["stateEnteredEventDetails"]["name"]
+        for event in history
+        if "stateEnteredEventDetails" in event
+    ]
+    in_shadow = entered[entered.index("Shadow") + 1 : entered.index("Share")]
+    assert in_shadow == ["Look", "Judge", "Watch", "Look", "Judge", "StepUp"]
+
+
 @pytest.mark.parametrize(
     ("during", "slow"),
-    [("shadow", replace(QUICK, shadow_seconds=50)), ("share", replace(QUICK, share_seconds=50))],
+    [("shadow", replace(QUICK, shadow_seconds=3)), ("share", replace(QUICK, share_seconds=3))],
 )
-def test_an_alarm_during_a_trial_withdraws_the_model(
+def test_an_alarm_that_the_guard_did_not_hear_withdraws_the_model_before_the_next_step(
     machine: Machine, during: str, slow: Rollout
 ) -> None:
     execution = machine.start(slow)
@@ -226,12 +285,54 @@ def test_an_alarm_during_a_trial_withdraws_the_model(
     ended = machine.end(execution)
     assert (ended["status"], ended["error"]) == ("FAILED", "Withdrawn")
     assert ended["cause"] == (f"model v2 was withdrawn, v1 answers: {machine.alarm} is in alarm")
-    assert machine.actions()[-1] == "withdraw"
-    assert "promote" not in machine.actions()
+    assert machine.actions()[-2:] == [during, "withdraw"]
+
+
+def test_an_alarm_that_rang_while_a_step_was_made_is_seen_right_after_it(
+    machine: Machine,
+) -> None:
+    """The guard may have heard it when the model was not there yet; the step takes 10 minutes."""
+    machine.tell(slow_seconds=2)
+    execution = machine.start(replace(QUICK, share_seconds=600))
+    machine.until(machine.actions, lambda actions: actions[-1:] == ["share"])
+
+    machine.ring("ALARM")
+
+    ended = machine.end(execution)
+    assert (ended["status"], ended["error"]) == ("FAILED", "Withdrawn")
+    assert machine.actions() == ["check", "shadow", "share", "withdraw"]
+
+
+def test_what_a_model_in_shadow_does_not_cause_only_keeps_it_there(machine: Machine) -> None:
+    machine.ring("OK", machine.other)
+    execution = machine.start(replace(QUICK, shadow_seconds=1))
+    machine.until(machine.actions, lambda actions: actions[-1:] == ["shadow"])
+    machine.ring("ALARM", machine.other)
+    time.sleep(4)
+    assert machine.actions()[-1] == "shadow"
+
+    machine.ring("OK", machine.other)
+
+    assert machine.end(execution)["status"] == "SUCCEEDED"
+    assert machine.actions() == TO_THE_END
+
+
+def test_it_is_not_kept_there_for_ever(machine: Machine) -> None:
+    impatient = replace(QUICK.evidence, patience_seconds=2)
+    execution = machine.start(replace(QUICK, shadow_seconds=1, evidence=impatient))
+    machine.until(machine.actions, lambda actions: actions[-1:] == ["shadow"])
+
+    machine.ring("ALARM", machine.other)
+
+    ended = machine.end(execution)
+    assert (ended["error"], ended["cause"]) == (
+        "Withdrawn",
+        f"model v2 was withdrawn, v1 answers: {machine.other} is in alarm",
+    )
 
 
 def test_an_alarm_after_the_promotion_rolls_back(machine: Machine) -> None:
-    execution = machine.start(replace(QUICK, watch_seconds=50))
+    execution = machine.start(replace(QUICK, watch_seconds=2))
     machine.until(machine.actions, lambda actions: actions[-1:] == ["promote"])
 
     machine.ring("ALARM")
@@ -240,6 +341,70 @@ def test_an_alarm_after_the_promotion_rolls_back(machine: Machine) -> None:
     assert (ended["status"], ended["error"]) == ("FAILED", "RolledBack")
     assert ended["cause"].startswith("model v2 was rolled back, v1 answers again: alarm-")
     assert machine.actions() == [*WHOLE, "rollback"]
+
+
+def test_a_champion_that_was_moved_away_is_no_success(machine: Machine) -> None:
+    machine.tell(moved=True)
+
+    ended = machine.end(machine.start())
+
+    assert (ended["status"], ended["error"]) == ("FAILED", "Superseded")
+    assert ended["cause"] == "model v2 is not the champion any more, v1 answers: moved by eve"
+
+
+# --- Evidence ------------------------------------------------------------------------------------
+
+WANTING = replace(
+    QUICK,
+    evidence=Evidence(least_compared=3, least_answered=2, again_seconds=1, patience_seconds=50),
+)
+
+
+def test_a_model_goes_up_when_it_was_compared_and_has_answered_often_enough(
+    machine: Machine,
+) -> None:
+    execution = machine.start(WANTING)
+    machine.until(machine.actions, lambda actions: actions[-1:] == ["shadow"])
+    # What counts begins when the promoter has answered, a moment after it was asked.
+    time.sleep(2)
+    machine.decide(Metric.SHADOW_DECISIONS, 2)
+    time.sleep(3)
+    assert machine.actions()[-1] == "shadow"
+
+    machine.decide(Metric.SHADOW_DECISIONS, 1)
+    machine.until(machine.actions, lambda actions: actions[-1:] == ["share"])
+    time.sleep(3)
+    assert machine.actions().count("share") == 1
+
+    # Each share by itself.
+    machine.decide(Metric.CHALLENGER_DECISIONS, 2)
+    machine.until(machine.actions, lambda actions: actions.count("share") == 2)
+    time.sleep(2)
+    machine.decide(Metric.CHALLENGER_DECISIONS, 2)
+
+    assert machine.end(execution)["status"] == "SUCCEEDED"
+    assert machine.actions() == TO_THE_END
+
+
+@pytest.mark.parametrize(
+    ("compared", "words"),
+    [(0, "it was compared in 0 decisions, not in"), (3, "it made 0 decisions, not in the 2")],
+)
+def test_a_model_of_which_too_little_is_known_is_withdrawn_in_the_end(
+    machine: Machine, compared: int, words: str
+) -> None:
+    impatient = replace(WANTING.evidence, patience_seconds=3)
+    execution = machine.start(replace(WANTING, evidence=impatient))
+    machine.until(machine.actions, lambda actions: actions[-1:] == ["shadow"])
+    if compared:
+        time.sleep(1)
+        machine.decide(Metric.SHADOW_DECISIONS, compared)
+
+    ended = machine.end(execution)
+
+    assert (ended["status"], ended["error"]) == ("FAILED", "Withdrawn")
+    assert words in ended["cause"]
+    assert machine.actions()[-1] == "withdraw"
 
 
 @pytest.mark.parametrize(("failing", "after"), [("share", 2), ("promote", 4)])
@@ -275,7 +440,7 @@ def test_a_person_who_approves_lets_it_answer(machine: Machine) -> None:
     )
 
     assert machine.end(execution)["status"] == "SUCCEEDED"
-    assert machine.actions() == ["check", "shadow", "ask", *WHOLE[2:]]
+    assert machine.actions() == ["check", "shadow", "ask", *TO_THE_END[2:]]
 
 
 def test_a_person_who_rejects_withdraws_it(machine: Machine) -> None:

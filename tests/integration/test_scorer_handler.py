@@ -38,6 +38,7 @@ from tests.builders_registry import a_model_item
 from tests.faulty_server import document, faulty_server, hangs, sends
 from tests.faulty_server import response as http_response
 from tests.handlers import LAMBDAS, started
+from tests.xray_daemon import NOT_SAMPLED, SAMPLED, xray_daemon
 
 if TYPE_CHECKING:
     import socket
@@ -88,6 +89,7 @@ class Deployment:
             models_bucket=self.names["models"],
             signing_key=self.signing_key,
             entity_key_secret=self.names["entity-key"],
+            receipt_days=7,
             deadline_ms=DEADLINE_MS,
             pointer_seconds=0,
         ).to_environment()
@@ -708,3 +710,34 @@ def test_logs_and_metrics_hold_no_value_of_the_applicant(
     assert {"StageRead", "Decisions"} <= set(line)
     assert "canary" not in written
     assert "61234" not in written
+
+
+def test_a_traced_decision_shows_its_stages_and_calls_and_no_value(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment.materialize()
+    deployment.promote(a_model_on_the_amount(intercept=-3.0))
+    function = deployment.start()
+    with xray_daemon() as daemon:
+        monkeypatch.setenv("AWS_XRAY_DAEMON_ADDRESS", daemon.address)
+        monkeypatch.setenv("_X_AMZN_TRACE_ID", SAMPLED)
+        response = call(function, a_body(loan_amount=10_000))
+        refused = call(function, "{}")
+        monkeypatch.setenv("_X_AMZN_TRACE_ID", NOT_SAMPLED)
+        call(function, a_body(application_id="application-2"))
+        traces = daemon.documents()
+
+    decided, nothing = traces
+    stages = {part["name"]: part for part in decided["subsegments"]}
+    assert list(stages) == ["parse", "read", "infer", "explain", "write"]
+    [read] = stages["read"]["subsegments"]
+    [write] = stages["write"]["subsegments"]
+    assert set(read["aws"]["table_names"]) >= {deployment.names["online-store"]}
+    assert write["aws"]["table_name"] == deployment.names["decisions"]
+    assert decided["annotations"]["outcome"] == json.loads(response["body"])["outcome"]
+    assert decided["annotations"]["model"] == "v1"
+    assert decided["annotations"]["request_id"] == "request-1"
+    assert "applicant" not in json.dumps(traces)
+    assert refused["statusCode"] == 400
+    assert nothing["error"] is True
+    assert nothing["annotations"] == {"request_id": "request-1", "status": 400}

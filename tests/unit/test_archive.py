@@ -48,12 +48,14 @@ def key(record: StoredRecord) -> str:
 
 def archived_all(records: Sequence[StoredRecord]) -> FakeArchive:
     into = FakeArchive()
-    archive(records, product=PRODUCT, into=into)
+    archive(records, as_of=NOW, product=PRODUCT, into=into)
     return into
 
 
 def compared(days: Days, *, records: FakeRecords, archive: FakeArchive) -> Comparison:
-    return compare(days, kept_since=KEPT_SINCE, product=PRODUCT, records=records, archive=archive)
+    return compare(
+        days, as_of=NOW, kept_since=KEPT_SINCE, product=PRODUCT, records=records, archive=archive
+    )
 
 
 @dataclass
@@ -67,6 +69,7 @@ class Service:
     def redrive(self, days: Days | None = None) -> Redriven:
         return redrive(
             days,
+            as_of=NOW,
             kept_since=KEPT_SINCE,
             product=PRODUCT,
             records=self.records,
@@ -111,6 +114,33 @@ def test_each_kind_lies_under_the_day_on_which_it_was_made() -> None:
         "day=2026-11-21/application=application-1/review/r-1.json",
         "day=2026-12-30/application=application-1/outcome/repaid.json",
     ]
+
+
+def test_when_a_record_ends_in_the_table_is_no_part_of_it() -> None:
+    for record in (a_receipt(), a_review()):
+        ending = {**record, "expires_at": 1_800_000_000}
+
+        assert archived_record(ending, product=PRODUCT) == archived_record(record, product=PRODUCT)
+
+
+def test_a_record_that_has_ended_is_not_archived_again() -> None:
+    """DynamoDB removes it days late, and whatever touches it till then comes by the stream."""
+    ended = {**a_receipt("ended"), "expires_at": int(NOW.timestamp())}
+    kept = {**a_receipt("kept"), "expires_at": int(NOW.timestamp()) + 1}
+
+    into = archived_all([ended, kept])
+
+    assert list(into.objects) == [key(kept)]
+
+
+def test_a_record_that_has_ended_does_not_lack() -> None:
+    ended = {**a_receipt("ended"), "expires_at": int(NOW.timestamp())}
+    service = Service(FakeRecords([ended]), FakeArchive(), FakeFailedBatches())
+
+    done = service.redrive(Days())
+
+    assert (done.before.missing, done.kept.new) == (frozenset(), 0)
+    assert not service.archive.objects
 
 
 def test_the_day_is_that_of_utc() -> None:
@@ -185,8 +215,8 @@ def test_a_batch_that_comes_twice_changes_nothing() -> None:
     into = FakeArchive()
     batch = [a_receipt("a"), a_receipt("b"), a_review("a")]
 
-    assert archive(batch, product=PRODUCT, into=into) == Kept(new=3)
-    assert archive(batch, product=PRODUCT, into=into) == Kept(known=3)
+    assert archive(batch, as_of=NOW, product=PRODUCT, into=into) == Kept(new=3)
+    assert archive(batch, as_of=NOW, product=PRODUCT, into=into) == Kept(known=3)
 
     assert into.writes == 3
 
@@ -198,7 +228,7 @@ def test_a_poison_record_stops_no_other_and_is_not_passed_over(place: int) -> No
     batch.insert(place, a_receipt("poison", decided_at=...))
 
     with pytest.raises(StoreUnavailableError, match=r"1 of 3 .* poison decision: decided_at"):
-        archive(batch, product=PRODUCT, into=into)
+        archive(batch, as_of=NOW, product=PRODUCT, into=into)
 
     assert len(into.objects) == 2
 
@@ -207,7 +237,9 @@ def test_what_the_archive_does_not_take_fails_the_batch_after_all_others_are_kep
     into = FakeArchive(refusing=("application=b/",))
 
     with pytest.raises(StoreUnavailableError, match=r"1 of 3 records .* AccessDenied"):
-        archive([a_receipt("a"), a_receipt("b"), a_receipt("c")], product=PRODUCT, into=into)
+        archive(
+            [a_receipt("a"), a_receipt("b"), a_receipt("c")], as_of=NOW, product=PRODUCT, into=into
+        )
 
     assert len(into.objects) == 2
 
@@ -217,7 +249,7 @@ def test_a_failure_tells_no_value_of_an_applicant() -> None:
     batch = [a_receipt("a", request=secret), a_receipt("b", request=secret, decided_at=...)]
 
     with pytest.raises(StoreUnavailableError) as caught:
-        archive(batch, product=PRODUCT, into=FakeArchive(refusing=("application=a/",)))
+        archive(batch, as_of=NOW, product=PRODUCT, into=FakeArchive(refusing=("application=a/",)))
 
     assert "71234" not in str(caught.value)
 
@@ -409,7 +441,7 @@ def test_whatever_fails_in_the_end_there_is_one_object_for_each_record(
     for start in range(0, len(items), 5):
         for _ in range(1 + retries):
             try:
-                archive(items[start : start + 5], product=PRODUCT, into=service.archive)
+                archive(items[start : start + 5], as_of=NOW, product=PRODUCT, into=service.archive)
                 break
             except StoreUnavailableError:
                 continue

@@ -92,7 +92,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def settled(services: Services, *, uploaded: bool = True) -> dict[str, Any]:
     outputs = {"LakeBucket": "lake", "MaterializationStateMachine": "arn:machine"}
     aws = Aws("http://127.0.0.1:4566", services)
-    deployment = Deployment("http://127.0.0.1:4566", outputs)
+    deployment = Deployment(aws, outputs)
     quiet: Callable[[str], None] = lambda _: None  # noqa: E731 (typed)
     return materialization.settled(aws, deployment, "personal_loan", quiet, uploaded=uploaded)
 

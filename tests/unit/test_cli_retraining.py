@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 EXECUTION = "arn:aws:states:us-east-1:000000000000:execution:credit-local-retraining:run-1"
 DEPLOYMENT = Deployment(
-    "http://127.0.0.1:4566",
+    LocalAws("http://127.0.0.1:4566"),
     {
         "RetrainingStateMachine": (
             "arn:aws:states:us-east-1:000000000000:stateMachine:credit-local-retraining"

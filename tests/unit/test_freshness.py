@@ -1,4 +1,4 @@
-"""The age of a view's newest event, and what is said where there is none."""
+"""The age of a view's newest event and of models, and what is said where there is none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ import pytest
 from credit_core.domain.metrics import Metric, Unit
 from credit_core.domain.online_store import newest_row_key
 from credit_core.errors import StoreUnavailableError
-from credit_core.use_cases.freshness import ViewFreshness, measure_freshness
+from credit_core.use_cases.freshness import (
+    ModelAges,
+    TrainedAt,
+    ViewFreshness,
+    measure_freshness,
+    measure_models,
+)
 from tests.builders import NOW, PRODUCT
 from tests.pushes import FakeMetrics, FakeNewestEvents
 
@@ -91,3 +97,45 @@ def test_freshness_is_told_view_by_view() -> None:
         ViewFreshness("bureau", None, BUREAU.ttl_seconds),
         ViewFreshness("region_market", None, REGION_MARKET.ttl_seconds),
     )
+
+
+class Trained:
+    """Training times in memory; None of both before the first model."""
+
+    def __init__(self, champion: timedelta | None, newest: timedelta | None) -> None:
+        self._ages = (champion, newest)
+
+    def read(self) -> TrainedAt:
+        return TrainedAt(*(None if age is None else NOW - age for age in self._ages))
+
+
+def models_measured(trained: Trained, metrics: FakeMetrics) -> tuple[ModelAges, dict[str, float]]:
+    ages = measure_models(PRODUCT, stage="test", training_times=trained, metrics=metrics, as_of=NOW)
+    return ages, {found.metric.value: found.value for found in metrics.measurements}
+
+
+def test_a_models_age_is_published_in_days() -> None:
+    metrics = FakeMetrics()
+    ages, published = models_measured(Trained(30 * DAY, 1.5 * DAY), metrics)
+
+    assert ages == ModelAges(champion_days=30, candidate_days=1.5)
+    assert published == {"ModelAge": 30, "CandidateAge": 1.5}
+    for found in metrics.measurements:
+        assert found.dimensions == {"Stage": "test", "Product": "personal_loan"}
+
+
+def test_a_candidate_is_new_though_it_never_became_champion() -> None:
+    _, published = models_measured(Trained(None, DAY), FakeMetrics())
+
+    assert published == {"CandidateAge": 1}
+
+
+def test_before_the_first_model_there_is_no_age() -> None:
+    ages, published = models_measured(Trained(None, None), FakeMetrics(available=False))
+
+    assert (ages, published) == (ModelAges(None, None), {})
+
+
+def test_ages_of_models_that_did_not_arrive_are_no_success() -> None:
+    with pytest.raises(StoreUnavailableError):
+        models_measured(Trained(DAY, DAY), FakeMetrics(available=False))

@@ -83,6 +83,7 @@ def test_any_number_of_views_is_one_batch_get_item(count: int) -> None:
         online_store_table="online",
         decisions_table="decisions",
         registry_table="registry",
+        receipt_days=7,
         on_damaged_pointer=lambda _: None,
     )
     champions = OldPointer(a_model(product))

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from credit_core.errors import StoreUnavailableError
 from credit_core.ports import FilePart, Tally
 from credit_core.use_cases.reconcile import (
     REPEATED_AT_ONCE,
     Counts,
     Limits,
     Outcome,
+    count_rejected,
     reconcile,
 )
 from tests.builders import NOW
 from tests.feature_rows import FakeWatermark
+from tests.pushes import FakeMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -315,3 +318,40 @@ def test_no_run_but_a_sweep_moves_the_watermark() -> None:
     judged(a_sound_run(), watermark=watermark)
 
     assert watermark.at is None
+
+
+def rejected_of(outcome: Outcome, metrics: FakeMetrics) -> list[float]:
+    count_rejected(outcome, stage="test", product="loan", metrics=metrics, as_of=NOW)
+    for found in metrics.measurements:
+        assert (found.metric, found.dimensions) == (
+            "RejectedRows",
+            {"Stage": "test", "Product": "loan"},
+        )
+    return [found.value for found in metrics.measurements]
+
+
+def test_rejected_rows_are_told_of_though_the_run_tolerates_them() -> None:
+    outcome = judged(a_sound_run())
+
+    assert outcome.verdict is None
+    assert rejected_of(outcome, FakeMetrics()) == [1]
+
+
+def test_a_run_that_rejected_nothing_says_nothing() -> None:
+    run = a_sound_run()
+    run.tallied[2] = Tally("b[10-30]", "market", read=20, written=20)
+
+    assert rejected_of(judged(run), FakeMetrics(available=False)) == []
+
+
+def test_rows_are_counted_once_though_parts_are_tried_again() -> None:
+    outcome = judged(without_tallies(a_sound_run(), 0))
+
+    assert outcome.again
+    assert outcome.counts.rejected == 1
+    assert rejected_of(outcome, FakeMetrics()) == []
+
+
+def test_a_count_that_did_not_arrive_is_no_success() -> None:
+    with pytest.raises(StoreUnavailableError):
+        rejected_of(judged(a_sound_run()), FakeMetrics(available=False))

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from credit_core.domain.application import Application
-from credit_core.domain.decision import rollout_counts
+from credit_core.domain.decision import counts_of
 from credit_core.domain.metrics import Metric
 from credit_core.domain.model_manifest import Role
 from credit_core.domain.policy import points
@@ -310,7 +310,7 @@ def test_where_both_fail_it_is_not_the_challengers_failure() -> None:
     }
     assert decision.judgement.cause is not None
     assert decision.challenger_fault is None
-    assert rollout_counts([decision]) == {}
+    assert counts_of([decision]) == {Metric.FAULT_REFERRALS: 1}
 
 
 def test_what_is_counted_is_what_happened() -> None:
@@ -328,8 +328,8 @@ def test_what_is_counted_is_what_happened() -> None:
         decided(failing(Unexplained), share=1.0),
     ]
 
-    assert rollout_counts(one[:1]) == {}
-    assert rollout_counts(one) == {
+    assert counts_of(one[:1]) == {}
+    assert counts_of(one) == {
         Metric.CHALLENGER_DECISIONS: 1,
         Metric.SHADOW_DECISIONS: 3,
         Metric.SHADOW_DISAGREEMENTS: 1,

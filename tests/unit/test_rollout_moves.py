@@ -468,8 +468,93 @@ def test_nobody_approves_what_does_not_wait() -> None:
 
     moves(registry).ask("v2", "token")
     with pytest.raises(RolloutConflictError, match="does not wait for approval any more"):
-        moves(registry).decide("v2", approved=True, resume=lambda _: False)
+        moves(registry, by="grace").decide("v2", approved=True, resume=lambda _: False)
     assert registry.approvals["v2"].approved is None
+
+
+@pytest.mark.parametrize("asked_by", ["ada", "ada, by rollout 7f3c"])
+def test_who_asks_for_a_rollout_does_not_approve_it(asked_by: str) -> None:
+    registry = a_registry("v1", "v2")
+    moves(registry, by=asked_by).ask("v2", "token")
+
+    with pytest.raises(RolloutConflictError, match="ada asked for the rollout of model v2; some"):
+        moves(registry, by="ada").decide("v2", approved=True, resume=lambda _: True)
+
+    # But may end it.
+    moves(registry, by="ada").decide("v2", approved=False, resume=lambda _: True)
+    assert registry.approvals["v2"].approved is False
+
+
+# --- Where a stage wants approval ----------------------------------------------------------------
+
+
+def guarded(registry: FakeRegistry, *, by: str = "ada", hours: float = 0) -> Rollout:
+    """Return moves of a stage that wants approval, some hours later."""
+    as_of = NOW + timedelta(hours=hours)
+    return Rollout(PRODUCT.name, registry, moved_by=by, as_of=as_of, needs_approval=True)
+
+
+def approved(registry: FakeRegistry, *, hours: float) -> None:
+    guarded(registry, hours=hours).ask("v2", "token")
+    guarded(registry, by="grace", hours=hours).decide("v2", approved=True, resume=lambda _: True)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [lambda of: of.share("v2", 0.1), lambda of: of.promote("v2")],
+    ids=["share", "promote"],
+)
+def test_where_approval_is_wanted_an_unapproved_model_answers_nobody(answer: Move) -> None:
+    registry = a_registry("v1", "v2")
+    guarded(registry, hours=1).shadow("v2")
+
+    for _ in ("before anybody was asked", "before anybody answered"):
+        with pytest.raises(RolloutConflictError, match="v2 answers nobody until it is approved"):
+            answer(guarded(registry, hours=2))
+        guarded(registry, hours=2).ask("v2", "token")
+
+    approved(registry, hours=3)
+    answer(guarded(registry, hours=4))
+    assert answering(registry)[:2] in {("v1", "v2"), ("v2", None)}
+
+
+def test_a_rejected_model_answers_nobody() -> None:
+    registry = a_registry("v1", "v2")
+    guarded(registry).shadow("v2")
+    guarded(registry).ask("v2", "token")
+    guarded(registry, by="grace").decide("v2", approved=False, resume=lambda _: True)
+
+    with pytest.raises(RolloutConflictError, match="until it is approved"):
+        guarded(registry, hours=1).promote("v2")
+
+
+@pytest.mark.parametrize("leave", ["withdraw", "roll_back"])
+def test_an_approval_ends_with_the_rollout_that_it_was_for(leave: str) -> None:
+    """A model that an alarm took back is not brought back on the old word."""
+    registry = a_registry("v1", "v2")
+    guarded(registry, hours=1).shadow("v2")
+    approved(registry, hours=2)
+    guarded(registry, hours=3).share("v2", 0.1)
+    if leave == "roll_back":
+        guarded(registry, hours=4).promote("v2")
+
+    getattr(guarded(registry, hours=5), leave)("v2")
+
+    guarded(registry, hours=6).shadow("v2")
+    with pytest.raises(RolloutConflictError, match="taken back since grace approved it"):
+        guarded(registry, hours=7).share("v2", 0.1)
+    approved(registry, hours=8)
+    guarded(registry, hours=9).share("v2", 0.1)
+    assert answering(registry) == ("v1", "v2", None)
+
+
+def test_the_way_back_needs_no_approval() -> None:
+    registry = a_registry("v1", "v2")
+    moves(registry).promote("v2")
+
+    guarded(registry, hours=1).roll_back("v2")
+
+    assert answering(registry)[0] == "v1"
 
 
 def test_a_new_rollout_asks_anew() -> None:
@@ -479,6 +564,7 @@ def test_a_new_rollout_asks_anew() -> None:
 
     later = Rollout(PRODUCT.name, registry, moved_by="ada", as_of=NOW + timedelta(days=1))
     later.ask("v2", "another")
-    later.decide("v2", approved=True, resume=lambda asked: asked.task_token == "another")
+    word = Rollout(PRODUCT.name, registry, moved_by="grace", as_of=NOW + timedelta(days=1))
+    word.decide("v2", approved=True, resume=lambda asked: asked.task_token == "another")
 
     assert registry.approvals["v2"].approved

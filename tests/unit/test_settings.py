@@ -6,17 +6,23 @@ import pytest
 
 from credit_core.errors import ConfigurationError
 from credit_core.settings import (
+    ApproverSettings,
     ArchiverSettings,
     BatchSettings,
     ComparerSettings,
+    EmptierSettings,
     EnvironmentSettings,
+    EraserSettings,
     FreshnessSettings,
+    GuardSettings,
     MaterializerSettings,
+    MonitorSettings,
     PlannerSettings,
     PromoterSettings,
     PusherSettings,
     ReconcilerSettings,
     RecordsSettings,
+    RehearsalSettings,
     ScorerSettings,
     ServedSetSettings,
     SkewSettings,
@@ -37,8 +43,14 @@ CLASSES: dict[str, type[EnvironmentSettings]] = {
     "comparer": ComparerSettings,
     "served_set": ServedSetSettings,
     "skew": SkewSettings,
+    "eraser": EraserSettings,
+    "monitor": MonitorSettings,
     "trainer": TrainerSettings,
     "promoter": PromoterSettings,
+    "approver": ApproverSettings,
+    "guard": GuardSettings,
+    "emptier": EmptierSettings,
+    "rehearsal": RehearsalSettings,
 }
 
 

@@ -17,7 +17,7 @@ from credit_core.use_cases.skew import SKEWED, Finding, measure_skew, publish_sk
 from tests.builders import NOW, PRODUCT, SECRET, features_of
 from tests.builders_evidence import Trial, key_of_applicant
 from tests.feature_rows import BUREAU
-from tests.pushes import FakeMetrics
+from tests.pushes import FakeErased, FakeMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -111,6 +111,7 @@ class World:
 
     trial: Trial = field(default_factory=Trial)
     lake: FakeLake = field(default_factory=FakeLake)
+    erased: FakeErased = field(default_factory=FakeErased)
 
     def __post_init__(self) -> None:
         self.lake.deliver(a_row(view=REGION), view=REGION)
@@ -131,6 +132,7 @@ class World:
             PRODUCT,
             self.trial.decisions(**options),
             lake=self.lake,
+            erased=self.erased,
             bounds=PartBounds(2**24, 2**20),
             secret=SECRET,
             settling=SETTLING,
@@ -272,6 +274,23 @@ def test_an_expired_row_is_missing_on_both_sides() -> None:
     world.decide(served=expired)
 
     assert world.finding() is Finding.EQUAL
+
+
+def test_an_erased_applicants_decisions_are_not_compared() -> None:
+    """Before the erasure a row was served, after it none, and the lake may have it still."""
+    world = World()
+    world.lake.deliver(a_row("a"))
+    world.decide("a", served=None)
+    world.decide("b", served=None)
+    key = key_of_applicant("a")
+    world.erased.applicants.add(key.rpartition("#")[2])
+
+    found = world.report()["views"]
+
+    assert found[BUREAU.name]["not_compared"]["erased"] == 1
+    assert (found[BUREAU.name]["compared"], found[BUREAU.name]["skewed"]) == (1, 0)
+    # The region is nobody's alone.
+    assert found[REGION.name]["compared"] == 2
 
 
 def test_a_receipt_that_does_not_say_of_whom_there_was_no_row_is_not_compared() -> None:

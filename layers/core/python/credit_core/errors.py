@@ -19,6 +19,7 @@
     │   └── GoldenVectorError       it answers otherwise than when it was registered
     ├── ModelOutputError            the model answered something that is no probability
     ├── InvalidFeatureFileError     a lake file does not match the product definition
+    ├── InvalidErasureError         nobody can be erased by these keys
     ├── TrainingDataError           the training set cannot support a model
     ├── RetrainingSupersededError   another retraining of the product has taken over
     └── RolloutConflictError        somebody else moved the rollout pointer meanwhile
@@ -145,6 +146,10 @@ class ModelOutputError(CreditScoringError):
 
 class InvalidFeatureFileError(CreditScoringError):
     """A lake file does not match the product definition; nothing of it was written."""
+
+
+class InvalidErasureError(CreditScoringError):
+    """Nobody can be erased by these keys; nothing was done. The message repeats no value."""
 
 
 class TrainingDataError(CreditScoringError):

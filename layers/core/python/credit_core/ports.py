@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from credit_core.domain.judgement import Estimator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime, timedelta
 
@@ -262,6 +262,34 @@ class ModelRegistry(Protocol):
         """
 
 
+class Promoter(Protocol):
+    """Makes the moves of the pointer, and stops the rollout that a move ends."""
+
+    def take_back(self, action: str, version: str, *, moved_by: str) -> str:
+        """Withdraw a model or roll it back; return the version of the champion then.
+
+        Args:
+            action: ``withdraw`` or ``rollback``.
+            version: Whose; where it is not there any more, nothing is moved.
+            moved_by: Who or what asks for it.
+
+        Raises:
+            RolloutConflictError: It was refused.
+            StoreUnavailableError: It is not known to be done; doing it again is safe.
+        """
+
+
+class Channel(Protocol):
+    """Where on-call is told something."""
+
+    def tell(self, subject: str, text: str) -> None:
+        """Send a message.
+
+        Raises:
+            StoreUnavailableError: It is not known to have arrived; sending it again is safe.
+        """
+
+
 class RegisteredModels(Protocol):
     """Loads any model that was registered, for whatever its product defined then."""
 
@@ -407,6 +435,17 @@ class OnlineStoreWriter(Protocol):
 
         Raises:
             StoreUnavailableError: Not every row is known to be settled. Writing again is safe.
+        """
+
+
+class ErasedApplicants(Protocol):
+    """Knows by their keyed hashes whose features may not come back."""
+
+    def among(self, applicants: Collection[str]) -> frozenset[str]:
+        """Return those of these applicants that were erased.
+
+        Raises:
+            StoreUnavailableError: They are not known.
         """
 
 

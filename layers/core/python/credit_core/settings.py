@@ -57,7 +57,7 @@ class ScorerSettings(EnvironmentSettings):
 
     ``stage`` is a dimension of the metrics; ``deadline_ms`` the time after which the scorer stops
     waiting for a store; ``pointer_seconds`` the age up to which its copy of the rollout pointer is
-    good.
+    good; a receipt ends in the table after ``receipt_days``.
     """
 
     stage: str
@@ -68,17 +68,19 @@ class ScorerSettings(EnvironmentSettings):
     models_bucket: str
     signing_key: str
     entity_key_secret: str
+    receipt_days: int = Field(ge=1)
     deadline_ms: int = Field(default=80, ge=10)
     pointer_seconds: float = Field(default=5.0, ge=0)
 
 
 class MaterializerSettings(EnvironmentSettings):
-    """Where the materializer reads Parquet, writes rows and leaves rejected ones."""
+    """Where the materializer reads Parquet, writes rows, leaves rejected ones, finds the erased."""
 
     product: str
     lake_bucket: str
     results_bucket: str
     online_store_table: str
+    registry_table: str
     entity_key_secret: str
 
 
@@ -99,8 +101,12 @@ class PlannerSettings(EnvironmentSettings):
 
 
 class ReconcilerSettings(EnvironmentSettings):
-    """Where the reconciler finds tallies and the watermark, and what a run tolerates."""
+    """Where the reconciler finds tallies and the watermark, and what a run tolerates.
 
+    ``stage`` is a dimension of the metric of rejected rows.
+    """
+
+    stage: str
     product: str
     results_bucket: str
     registry_table: str
@@ -119,15 +125,17 @@ class PusherSettings(EnvironmentSettings):
     lake_bucket: str
     results_bucket: str
     online_store_table: str
+    registry_table: str
     entity_key_secret: str
 
 
 class FreshnessSettings(EnvironmentSettings):
-    """Where the newest events are noted; ``stage`` is a dimension of the metrics."""
+    """Where the newest events and models are noted; ``stage`` is a dimension of the metrics."""
 
     stage: str
     product: str
     online_store_table: str
+    registry_table: str
 
 
 class TrainerSettings(EnvironmentSettings):
@@ -140,13 +148,66 @@ class TrainerSettings(EnvironmentSettings):
     signing_key: str
 
 
-class PromoterSettings(EnvironmentSettings):
-    """Where the promoter finds registered models and moves the rollout pointer."""
+class EraserSettings(EnvironmentSettings):
+    """Where an applicant is erased, and how long receipts are kept.
 
+    ``receipt_days`` is for all, ``duty_days`` for as long as the law asks. Files of the lake beyond
+    the bounds are searched in parts.
+    """
+
+    stage: str
+    product: str
+    lake_bucket: str
+    receipts_bucket: str
+    online_store_table: str
+    decisions_table: str
+    registry_table: str
+    entity_key_secret: str
+    receipt_days: int = Field(ge=1)
+    duty_days: int = Field(ge=1)
+    split_bytes: int = Field(ge=1)
+    split_rows: int = Field(ge=1)
+
+
+class PromoterSettings(EnvironmentSettings):
+    """Where the promoter finds registered models, moves the rollout pointer and stops rollouts.
+
+    With ``needs_approval`` a model answers nobody before somebody has approved it; who can is told
+    on the topic. ``stage`` is for the command in that message.
+    """
+
+    stage: str
     product: str
     models_bucket: str
     registry_table: str
     signing_key: str
+    rollout_machine: str
+    inform_topic: str
+    needs_approval: bool
+
+
+class ApproverSettings(EnvironmentSettings):
+    """Where the approver finds the rollouts that wait, and keeps what was said of them."""
+
+    product: str
+    registry_table: str
+
+
+class GuardSettings(EnvironmentSettings):
+    """What takes which model back, who moves it and where on-call is told.
+
+    ``alarms`` and ``shadow_alarms`` are names of alarms with commas between them.
+    ``baking_seconds`` is how long a champion is new; ``deployment`` is what on-call calls it.
+    """
+
+    product: str
+    deployment: str
+    registry_table: str
+    promoter_function: str
+    page_topic: str
+    baking_seconds: float = Field(ge=0)
+    alarms: str
+    shadow_alarms: str
 
 
 class ArchiverSettings(EnvironmentSettings):
@@ -204,6 +265,7 @@ class SkewSettings(EnvironmentSettings):
     receipts_bucket: str
     lake_bucket: str
     results_bucket: str
+    registry_table: str
     entity_key_secret: str
     most_decisions: int = Field(ge=1)
     settling_minutes: float = Field(ge=0)
@@ -211,10 +273,31 @@ class SkewSettings(EnvironmentSettings):
     split_rows: int = Field(ge=1)
 
 
+class MonitorSettings(EnvironmentSettings):
+    """Where decisions are read, where models are registered, and where a day's figures are kept.
+
+    ``stage`` is a dimension of the metrics. A day is tallied in parts of ``decisions_a_part``. The
+    limits are those of ``credit_core.domain.decision_drift.Limits``.
+    """
+
+    stage: str
+    product: str
+    receipts_bucket: str
+    models_bucket: str
+    results_bucket: str
+    decisions_a_part: int = Field(ge=1)
+    least_decisions: int = Field(ge=1)
+    most_drift: float = Field(gt=0)
+    most_outcome_shift: float = Field(gt=0)
+    most_reason_shift: float = Field(gt=0)
+    drift_per_feature: bool
+
+
 class RecordsSettings(EnvironmentSettings):
     """Where decisions and what is recorded beside them lie, and what describes the champion.
 
-    ``token_url`` is where callers get their tokens; the API's document says so.
+    A record ends in the table after ``receipt_days``. ``token_url`` is where callers get their
+    tokens; the API's document says so.
     """
 
     product: str
@@ -222,6 +305,7 @@ class RecordsSettings(EnvironmentSettings):
     registry_table: str
     models_bucket: str
     signing_key: str
+    receipt_days: int = Field(ge=1)
     token_url: str
 
 
@@ -234,3 +318,27 @@ class BatchSettings(ScorerSettings):
 
     threads: int = Field(ge=1, le=32)
     batch_seconds: float = Field(gt=0, le=28)
+
+
+class EmptierSettings(EnvironmentSettings):
+    """The stack with whose end its buckets are emptied, by its id."""
+
+    stack: str
+
+
+class RehearsalSettings(EnvironmentSettings):
+    """The versions that are to answer clients, and where their champion is described.
+
+    ``scorer``, ``batch`` and ``records`` are ARNs of versions; ``deadline_ms`` is the scorer's, and
+    ``pointer_seconds`` the time after which each knows of a move of the rollout pointer.
+    """
+
+    product: str
+    scorer: str
+    batch: str
+    records: str
+    registry_table: str
+    models_bucket: str
+    signing_key: str
+    deadline_ms: int = Field(ge=10)
+    pointer_seconds: float = Field(default=5.0, ge=0)

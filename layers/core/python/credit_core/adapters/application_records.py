@@ -24,6 +24,7 @@ from credit_core.domain.application_records import (
     ApplicationRecords,
     Record,
 )
+from credit_core.domain.receipt_archive import EXPIRES_AT, expires_at
 from credit_core.errors import DamagedReceiptError, StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -49,12 +50,16 @@ class DynamoApplicationRecords:
         dynamodb: Client for the decisions table.
         product: Name of the product.
         table: The decisions table.
+        receipt_days: How long a record is kept there.
     """
 
-    def __init__(self, dynamodb: DynamoDBClient, *, product: str, table: str) -> None:
+    def __init__(
+        self, dynamodb: DynamoDBClient, *, product: str, table: str, receipt_days: int
+    ) -> None:
         self._dynamodb = dynamodb
         self._product = product
         self._table = table
+        self._receipt_days = receipt_days
         self._records = DynamoDecisionRecords(dynamodb, table)
 
     def read(self, application_id: str) -> ApplicationRecords | None:
@@ -113,6 +118,7 @@ class DynamoApplicationRecords:
                     _moment(record.name): record.at,
                     "number": _next(to),
                     "response": record.document,
+                    EXPIRES_AT: expires_at(record.at, days=self._receipt_days),
                 }
             ),
             "ConditionExpression": "attribute_not_exists(application_id)",

@@ -17,6 +17,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from credit_core.adapters import traces
 from credit_core.adapters.aws_environment import credentials, endpoint, region, stated_endpoint
 from credit_core.adapters.http_connection import NoAnswerError, Origin
 from credit_core.adapters.signature import Signer
@@ -173,6 +174,7 @@ class JsonApi(_Service):
 
     def __init__(self, service: str, *, target: str, version: str) -> None:
         super().__init__(service, endpoint(service))
+        self._service = service
         self._target = target
         self._content_type = f"application/x-amz-json-{version}"
 
@@ -210,7 +212,12 @@ class JsonApi(_Service):
                 )
             )
 
-        return twice(once, deadline=deadline)
+        trace = traces.under_way()
+        if trace is None:
+            return twice(once, deadline=deadline)
+        tables = traces.tables_in(document)
+        watched = trace.timed(once, service=self._service, operation=operation, resource=tables)
+        return twice(watched, deadline=deadline)
 
 
 class Bucket(_Service):
@@ -220,6 +227,7 @@ class Bucket(_Service):
         stated = stated_endpoint("s3")
         # A bucket is part of AWS's host name, and the first part of a local cloud's path.
         self._prefix = f"/{name}/" if stated else "/"
+        self._name = name
         super().__init__("s3", stated or endpoint("s3").replace("://", f"://{name}.", 1))
 
     def read(self, key: str, *, deadline: float) -> bytes:
@@ -242,7 +250,12 @@ class Bucket(_Service):
             code = found[1].decode() if found else f"HTTP {response.status}"
             raise RefusedError(code, status=response.status, document={})
 
-        return twice(once, deadline=deadline)
+        trace = traces.under_way()
+        if trace is None:
+            return twice(once, deadline=deadline)
+        bucket = {"bucket_name": self._name}
+        watched = trace.timed(once, service="s3", operation="GetObject", resource=bucket)
+        return twice(watched, deadline=deadline)
 
 
 def _base64(value: bytes) -> str:

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 
-from credit_core.domain.metrics import NAMESPACE, Metric, Unit, dimensions
+from credit_core.domain.metrics import (
+    NAMESPACE,
+    Metric,
+    Unit,
+    dimensions,
+    outcome_metric,
+    stage_metric,
+)
 from credit_core.errors import loggable
 
 if TYPE_CHECKING:
@@ -33,7 +40,7 @@ class DecisionLog:
         *,
         about: Mapping[str, object],
         stages_ms: Mapping[str, float],
-        rollout: Mapping[Metric, int],
+        counts: Mapping[Metric, int],
     ) -> None:
         """Say what was decided.
 
@@ -41,19 +48,16 @@ class DecisionLog:
             outcomes: How many decisions had which outcome.
             about: What else the line says.
             stages_ms: Time per stage, each a metric.
-            rollout: What counts where there is a challenger, each a metric; empty without one.
+            counts: What else is counted of them, each a metric, see ``counts_of``.
         """
-        values: dict[str, float] = {
-            f"Stage{stage.title()}": milliseconds for stage, milliseconds in stages_ms.items()
+        times = {stage_metric(stage): milliseconds for stage, milliseconds in stages_ms.items()}
+        counted: dict[str, int] = {
+            outcome_metric(outcome): count for outcome, count in outcomes.items()
         }
-        units = dict.fromkeys(values, Unit.MILLISECONDS)
-        counts: dict[str, int] = {
-            f"Outcome{outcome.title()}": count for outcome, count in outcomes.items()
-        }
-        counts[Metric.DECISIONS] = sum(outcomes.values())
-        counts.update({metric.value: count for metric, count in rollout.items()})
-        units |= dict.fromkeys(counts, Unit.COUNT)
-        self._write({"message": "decided", **about, **values, **counts}, units)
+        counted[Metric.DECISIONS] = sum(outcomes.values())
+        counted.update({metric.value: count for metric, count in counts.items()})
+        units = dict.fromkeys(times, Unit.MILLISECONDS) | dict.fromkeys(counted, Unit.COUNT)
+        self._write({"message": "decided", **about, **times, **counted}, units)
 
     def refused(self, error: Exception, *, about: Mapping[str, object]) -> None:
         """Say that a request got no decision, and why."""

@@ -13,6 +13,7 @@ from credit_core.domain.application_records import DECISION, SUPERSEDED
 from credit_core.domain.model_manifest import ROLLOUT_RECORD, RolloutPointer
 from credit_core.domain.places import rollout_partition
 from credit_core.domain.receipt import receipt_of
+from credit_core.domain.receipt_archive import EXPIRES_AT, expires_at
 from credit_core.errors import ModelUnavailableError, StoreUnavailableError
 from credit_core.ports import Readout, StoredFeatures
 
@@ -54,12 +55,14 @@ class DynamoDecisionStore:
         online_store_table: str,
         decisions_table: str,
         registry_table: str,
+        receipt_days: int,
         on_damaged_pointer: Callable[[Exception], object],
     ) -> None:
         self._api = api
         self._online_store = online_store_table
         self._decisions = decisions_table
         self._registry = registry_table
+        self._receipt_days = receipt_days
         self._on_damaged_pointer = on_damaged_pointer
         self._pointer_key = {
             "product": {"S": rollout_partition(product)},
@@ -171,9 +174,10 @@ class DynamoDecisionStore:
         return None
 
     def _put(self, receipt: Receipt, record: str, condition: str) -> dict[str, object]:
+        end = expires_at(receipt.decided_at, days=self._receipt_days)
         return {
             "TableName": self._decisions,
-            "Item": to_dynamodb(receipt.as_record(record)),
+            "Item": to_dynamodb({**receipt.as_record(record), EXPIRES_AT: end}),
             "ConditionExpression": condition,
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }

@@ -27,7 +27,7 @@ from credit_core.domain.model_manifest import (
     verify_sha256,
 )
 from credit_core.domain.online_store import timestamp_text
-from credit_core.domain.places import rollout_partition
+from credit_core.domain.places import approvals_partition, rollout_partition
 from credit_core.errors import (
     ArtifactIntegrityError,
     ModelUnavailableError,
@@ -71,7 +71,7 @@ class S3DynamoModelRegistry:
 
     Args:
         product: Name of the product.
-        s3: Client for the models bucket.
+        s3: Client for the models bucket; without, nothing is registered.
         bucket: The models bucket.
         dynamodb: Client for the registry table.
         table: The registry table.
@@ -83,10 +83,10 @@ class S3DynamoModelRegistry:
         self,
         product: str,
         *,
-        s3: S3Client,
-        bucket: str,
         dynamodb: DynamoDBClient,
         table: str,
+        s3: S3Client | None = None,
+        bucket: str = "",
         artifacts: ModelArtifacts | None = None,
         signer: KmsSigner | None = None,
     ) -> None:
@@ -390,7 +390,11 @@ class S3DynamoModelRegistry:
         return {"product": {"S": self._partition(record)}, "record": {"S": record}}
 
     def _partition(self, record: str) -> str:
-        return self._product if record.startswith(MODEL) else rollout_partition(self._product)
+        if record.startswith(MODEL):
+            return self._product
+        if record.startswith(APPROVAL):
+            return approvals_partition(self._product)
+        return rollout_partition(self._product)
 
     def _item(self, record: str) -> dict[str, Any] | None:
         try:
@@ -420,6 +424,11 @@ class S3DynamoModelRegistry:
         except AWS_ERRORS as error:
             raise _unavailable("the registry", error) from None
 
+    def _models(self) -> S3Client:
+        if self._s3 is None:
+            raise ModelUnavailableError("this registry keeps no models")
+        return self._s3
+
     def _sign_once(self, version: str, manifest: bytes) -> None:
         """Keep a signature of the manifest; one that lies there stays if it is one."""
         if self._signer is None:
@@ -437,7 +446,7 @@ class S3DynamoModelRegistry:
     def _put_if_absent(self, key: str, body: bytes) -> bool:
         """Put an object where none lies; return whether it was."""
         try:
-            self._s3.put_object(Bucket=self._bucket, Key=key, Body=body, IfNoneMatch="*")
+            self._models().put_object(Bucket=self._bucket, Key=key, Body=body, IfNoneMatch="*")
         except ClientError as error:
             if error.response["Error"]["Code"] in ALREADY_THERE:
                 return False
@@ -448,7 +457,7 @@ class S3DynamoModelRegistry:
 
     def _object(self, key: str) -> bytes:
         try:
-            return self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+            return self._models().get_object(Bucket=self._bucket, Key=key)["Body"].read()
         except AWS_ERRORS as error:
             raise _unavailable(f"s3 key {key}", error) from None
 

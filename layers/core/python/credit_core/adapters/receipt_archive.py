@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from itertools import batched, chain
+from itertools import batched, takewhile
 from typing import TYPE_CHECKING
 
 from credit_core.adapters.clients import AWS_ERRORS, error_code
@@ -59,17 +59,16 @@ class S3ReceiptArchive:
         Raises:
             StoreUnavailableError: Not all are known.
         """
-        pages = self._s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=self._prefix, StartAfter=f"{self._prefix}{DAY}{days.first}"
-        )
-        try:
-            for found in chain.from_iterable(page.get("Contents", []) for page in pages):
-                if day_of(found["Key"]) > days.last:
-                    break
-                yield found["Key"]
-        except AWS_ERRORS as error:
-            message = f"the archive could not be listed: {error_code(error)}"
-            raise StoreUnavailableError(message) from None
+        after = f"{self._prefix}{DAY}{days.first}"
+        yield from takewhile(lambda key: day_of(key) <= days.last, self._listed(after))
+
+    def keys_between(self, after: str, last: str) -> Iterator[str]:
+        """Yield the keys that come after one, up to and including another.
+
+        Raises:
+            StoreUnavailableError: Not all are known.
+        """
+        yield from takewhile(lambda key: key <= last, self._listed(after))
 
     def records(self, keys: Iterable[str]) -> Iterator[StoredRecord | None]:
         """Yield the record under each key, in their order; None where it is no record.
@@ -79,6 +78,17 @@ class S3ReceiptArchive:
         """
         for some in batched(keys, FETCHED_AT_ONCE, strict=False):
             yield from map(record_in, self._pool.map(self._body, some))
+
+    def _listed(self, after: str) -> Iterator[str]:
+        pages = self._s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=self._prefix, StartAfter=after
+        )
+        try:
+            for page in pages:
+                yield from (found["Key"] for found in page.get("Contents", []))
+        except AWS_ERRORS as error:
+            message = f"the archive could not be listed: {error_code(error)}"
+            raise StoreUnavailableError(message) from None
 
     def _body(self, key: str) -> bytes:
         try:

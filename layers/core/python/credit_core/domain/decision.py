@@ -39,6 +39,23 @@ CAUSE_OF_STATUS = {
     FeatureStatus.UNAVAILABLE: ReferralCause.FEATURES_UNAVAILABLE,
 }
 
+METRIC_OF_STATUS = {
+    FeatureStatus.MISSING: Metric.MISSING_DECISIONS,
+    FeatureStatus.STALE: Metric.STALE_DECISIONS,
+}
+
+FAULTS = frozenset(
+    {
+        ReferralCause.FEATURES_UNREADABLE,
+        ReferralCause.FEATURES_UNAVAILABLE,
+        ReferralCause.MODEL_UNAVAILABLE,
+        ReferralCause.MODEL_OUTPUT,
+        ReferralCause.REASONS,
+        ReferralCause.INTERNAL,
+    }
+)
+"""Causes for which nobody but this system is responsible."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServedView:
@@ -100,6 +117,15 @@ class Decision:
     revision: int = 1
     shadow: Shadow | None = None
     challenger_fault: str | None = None
+
+    @property
+    def not_fresh(self) -> dict[str, FeatureStatus]:
+        """The status of each view whose features were not simply there, by name."""
+        return {
+            name: view.status
+            for name, view in self.views.items()
+            if view.status is not FeatureStatus.FRESH
+        }
 
     @property
     def shadow_agrees(self) -> bool | None:
@@ -170,10 +196,19 @@ def assumed_in(views: Mapping[str, ServedView]) -> tuple[str, ...]:
     )
 
 
-def rollout_counts(decisions: Iterable[Decision]) -> Counter[Metric]:
-    """Return how often a challenger answered, was compared, differed and failed; none is absent."""
+def counts_of(decisions: Iterable[Decision]) -> Counter[Metric]:
+    """Return how many decisions were of each kind that on-call watches; none is absent.
+
+    These are referrals for a fault of this system, decisions that lacked features or got stale
+    ones, and what a challenger did: answered, was compared, differed, failed.
+    """
     counts: Counter[Metric] = Counter()
     for decision in decisions:
+        if decision.judgement.cause is not None and decision.judgement.cause.code in FAULTS:
+            counts[Metric.FAULT_REFERRALS] += 1
+        for status in set(decision.not_fresh.values()):
+            if status in METRIC_OF_STATUS:
+                counts[METRIC_OF_STATUS[status]] += 1
         if decision.model is not None and decision.model.role is Role.CHALLENGER:
             counts[Metric.CHALLENGER_DECISIONS] += 1
         if decision.shadow_agrees is not None:

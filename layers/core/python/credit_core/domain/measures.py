@@ -26,6 +26,8 @@ STABILITY_BINS = 10
 LEAST_SHARE = 1e-4
 """Stands for an empty bin, whose logarithm has no value. Its share of a PSI is then about 0.01."""
 SMALLEST_PROBABILITY = 1e-15
+STABLE, MOVED = 0.10, 0.25
+"""Below the first index a population is stable by convention, above the second it has moved far."""
 
 DISTANCES = ("ks", "calibration_error")
 """Measures to which chance adds, and to a resample, in which chance is at work twice, twice."""
@@ -292,13 +294,26 @@ def shares_in(
     distribution: Distribution, column: NDArray[np.floating], *, categories: int = 0
 ) -> NDArray[np.float64]:
     """Return the shares of a column, shape (n,), in the bins of a distribution, unknown last."""
+    return counts_in(distribution, column, categories=categories) / len(column)
+
+
+def counts_in(
+    distribution: Distribution, column: NDArray[np.floating], *, categories: int = 0
+) -> NDArray[np.int64]:
+    """Return how many of a column, shape (n,), lie in each bin of a distribution, unknown last.
+
+    Args:
+        distribution: Whose bins are meant.
+        column: NaN is unknown, and -1 of a category.
+        categories: How many codes there are, 0 for a number.
+    """
     bins = categories or len(distribution.edges) + 1
     if categories:
         places = np.where(column < 0, categories, column).astype(int)
     else:
         places = np.searchsorted(np.array(distribution.edges), column, side="left")
         places = np.where(np.isnan(column), bins, places)
-    return np.bincount(places, minlength=bins + 1) / len(column)
+    return np.bincount(places, minlength=bins + 1)
 
 
 def _intervals(

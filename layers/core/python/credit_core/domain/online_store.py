@@ -24,11 +24,17 @@ from credit_core.errors import MalformedFeaturesError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from credit_core.domain.product import CreditProduct, Feature, FeatureView, Value
+    from credit_core.domain.product import CreditProduct, Entity, Feature, FeatureView, Value
 
 CLOCK_SKEW = timedelta(minutes=1)
 """How far clocks may differ before a timestamp is wrong: the event's from the recording one's, and
 that one's from ours.
+"""
+
+ERASED = "9999-erased"
+"""Recency of an item that stands for an erased applicant's row, and holds nothing else.
+
+No row is newer: a year of four digits begins each recency, and a row of the future is rejected.
 """
 
 _DOUBLE, _BITS = struct.Struct(">d"), struct.Struct(">Q")
@@ -102,8 +108,26 @@ def entity_key(
         keys: Value of each of the entity's keys; an integer counts as its decimal digits.
         secret: The HMAC key (never stored beside the rows).
     """
-    parts = [str(keys[name]) for name in view.entity.key_names]
-    return f"{product.name}/{view.name}#{keyed_hash(secret, view.entity.name, *parts)}"
+    return row_key(product.name, view.name, hashed_entity(view.entity, keys, secret=secret))
+
+
+def hashed_entity(entity: Entity, keys: Mapping[str, str | int], *, secret: bytes) -> str:
+    """Return the keyed hash of an entity: the same in the key of its row in each view."""
+    return keyed_hash(secret, entity.name, *(str(keys[name]) for name in entity.key_names))
+
+
+def row_key(product: str, view: str, hashed: str) -> str:
+    """Return the partition key of a view's row for an entity of which only the hash is known."""
+    return f"{product}/{view}#{hashed}"
+
+
+def hash_in(key: str) -> str:
+    """Return the keyed hash in a key that ``row_key`` made.
+
+    >>> hash_in(row_key("personal_loan", "bureau", "c0ffee"))
+    'c0ffee'
+    """
+    return key.rpartition("#")[2]
 
 
 def newest_row_key(product: CreditProduct, view: FeatureView) -> str:

@@ -37,8 +37,17 @@ COMPARISONS = "comparisons/"
 SKEW_REPORTS = "skew/"
 """In the results bucket: what was served compared with the lake."""
 
+MONITORING = "monitoring/"
+"""In the results bucket: what each day's decisions were like, a document and a page for each."""
+
 SERVED_TRAINING_SETS = "training-sets/served/"
 """In the results bucket: training sets of what was served."""
+
+BY_APPLICANT = "by-applicant"
+"""Index of the decisions table by the keyed hash of who applied."""
+
+ERASED_TAG = ("applicant", "erased")
+"""Tag of an object of the archive that ends when the duty to keep it does."""
 
 APPLICATIONS_FOLDER, PUSHED_FOLDER = "applications", "pushed"
 """In the lake, below a product and below a view: what starts no materialization."""
@@ -63,16 +72,29 @@ def watermark_partition(product: str) -> str:
 
 
 def rollout_partition(product: str) -> str:
-    """Return the partition key of a product's rollout pointer, its moves and approvals.
+    """Return the partition key of a product's rollout pointer and its moves.
 
     Models have another: who registers them cannot make one of them answer.
     """
     return f"{product}#rollout"
 
 
+def approvals_partition(product: str) -> str:
+    """Return the partition key of what people said of a product's rollouts in the registry.
+
+    The pointer has another: who approves cannot move it.
+    """
+    return f"{product}#approvals"
+
+
 def retraining_partition(product: str) -> str:
     """Return the partition key of a product's retraining lock in the registry."""
     return f"{product}#retraining"
+
+
+def erased_partition(product: str) -> str:
+    """Return the partition key of a product's erased applicants in the registry."""
+    return f"{product}#erased"
 
 
 def progress_key(run_id: str, step: str) -> str:

@@ -130,6 +130,16 @@ class CreditProduct:
         if faults:
             raise InvalidProductError(str(self.name), faults)
 
+    @property
+    def applicant(self) -> Entity | None:
+        """Who applies; None where the product has no entity."""
+        return self.entities[0] if self.entities else None
+
+    @cached_property
+    def views_of_applicant(self) -> tuple[FeatureView, ...]:
+        """Views whose rows describe one applicant each, and nobody else."""
+        return tuple(view for view in self.feature_views if view.entity == self.applicant)
+
     @cached_property
     def entity_keys(self) -> tuple[EntityKey, ...]:
         """Application fields that identify entities, each once, in order of definition."""

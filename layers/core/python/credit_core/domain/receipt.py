@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 TYPES = {"str": str, "bytes": bytes, "int": int, "bool": bool}
 
+READ_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What reading a receipt that holds anything at all may raise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
@@ -35,7 +38,8 @@ class Receipt:
     whose manifest has ``manifest_sha256`` (empty where none was asked) the decision is recomputed.
     ``shadow`` is the JSON of what the model said that was scored beside and did not answer, as
     ``Shadow.as_receipt`` has it; None where none was. ``added`` counts the reviews and outcomes
-    beside it, None before the first: from then on nothing supersedes it.
+    beside it, None before the first: from then on nothing supersedes it. ``applicant`` is the
+    keyed hash of who applied, by which an erasure finds it.
     """
 
     application_id: str
@@ -54,6 +58,7 @@ class Receipt:
     revision: int
     shadow: str | None = None
     added: int | None = None
+    applicant: str | None = None
 
     def as_record(self, name: str = DECISION) -> dict[str, Attribute]:
         """Return the item of the decisions table that keeps it under that name."""

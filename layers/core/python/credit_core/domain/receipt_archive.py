@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -18,8 +19,15 @@ if TYPE_CHECKING:
 
     from credit_core.domain.application_records import Attribute, StoredRecord
 
-LATER = frozenset({"added"})
-"""What is written into a receipt after its decision, when something is recorded beside it."""
+EXPIRES_AT = "expires_at"
+"""Of a record in the table: when it ends there, in seconds since 1970."""
+
+LATER = frozenset({"added", EXPIRES_AT})
+"""What is no part of a record in the archive: how much was recorded beside a receipt later, and
+when it ends in the table, which an erasure may bring forward.
+"""
+
+SECONDS_A_DAY = 86_400
 
 DAY = "day="
 """Begins the part of a key that names the day; query engines know this form as a partition."""
@@ -102,9 +110,8 @@ def archived_record(record: StoredRecord, *, product: str) -> ArchivedRecord:
     if kind is None:
         raise DamagedReceiptError(f"{label(record)}: there is no such kind of record")
     day = _day(record, MOMENTS[kind])
-    kept = dict(record)
+    kept = {attribute: record[attribute] for attribute in record if attribute not in LATER}
     if kind in {DECISION, SUPERSEDED}:
-        kept = {attribute: record[attribute] for attribute in record if attribute not in LATER}
         kept["record"] = name = f"{DECISION}/{_revision(record):04d}"
     return ArchivedRecord(
         key=f"{receipts_prefix(product)}{DAY}{day}/{APPLICATION}{quote(application, safe='')}"
@@ -112,6 +119,29 @@ def archived_record(record: StoredRecord, *, product: str) -> ArchivedRecord:
         day=day,
         body=_canonical(kept),
     )
+
+
+def has_ended(record: StoredRecord, *, as_of: datetime) -> bool:
+    """Whether a record is past its end; DynamoDB removes it only some days later.
+
+    The archive has ended its own copy, and must not receive it again.
+
+    >>> has_ended({"record": "decision", "expires_at": 60}, as_of=datetime(1970, 1, 2, tzinfo=UTC))
+    True
+    >>> has_ended({"record": "decision"}, as_of=datetime(1970, 1, 2, tzinfo=UTC))
+    False
+    """
+    end = record.get(EXPIRES_AT)
+    return isinstance(end, int) and end <= as_of.timestamp()
+
+
+def expires_at(made_at: str, *, days: int) -> int:
+    """Return when a record ends in the table: so many days after it was made, in epoch seconds.
+
+    >>> expires_at("1970-01-01T00:00:00.500Z", days=1)
+    86401
+    """
+    return math.ceil(datetime.fromisoformat(made_at).timestamp()) + days * SECONDS_A_DAY
 
 
 def record_in(body: bytes) -> StoredRecord | None:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from itertools import batched, islice
 from typing import TYPE_CHECKING, Any
 
-from credit_core.domain.receipt_archive import Days, archived_record, day_of, label
+from credit_core.domain.receipt_archive import Days, archived_record, day_of, has_ended, label
+from credit_core.domain.rehearsal import is_rehearsal
 from credit_core.errors import DamagedReceiptError, StoreUnavailableError
 from credit_core.ports import Kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from datetime import date
+    from datetime import date, datetime
 
     from credit_core.domain.application_records import StoredRecord
     from credit_core.domain.receipt_archive import ArchivedRecord
@@ -85,16 +86,19 @@ class Redriven:
         }
 
 
-def archive(records: Iterable[StoredRecord], *, product: str, into: ReceiptArchive) -> Kept:
+def archive(
+    records: Iterable[StoredRecord], *, as_of: datetime, product: str, into: ReceiptArchive
+) -> Kept:
     """Archive records as they come from the table's stream.
 
-    Each is tried, whatever becomes of the others; doing it again changes nothing.
+    Each is tried, whatever becomes of the others; doing it again changes nothing. One that has
+    ended is passed over: it was in the archive, and its time there is over too.
 
     Raises:
         StoreUnavailableError: Not every record is known to be archived.
     """
     damaged: dict[str, str] = {}
-    kept = into.keep([*_readable(records, product, damaged)])
+    kept = into.keep([*_readable(records, product, damaged, as_of)])
     failed = damaged | dict(kept.failed)
     if failed:
         total = kept.new + kept.known + len(failed)
@@ -104,14 +108,21 @@ def archive(records: Iterable[StoredRecord], *, product: str, into: ReceiptArchi
 
 
 def compare(
-    days: Days, *, kept_since: date, product: str, records: DecisionRecords, archive: ReceiptArchive
+    days: Days,
+    *,
+    as_of: datetime,
+    kept_since: date,
+    product: str,
+    records: DecisionRecords,
+    archive: ReceiptArchive,
 ) -> Comparison:
     """Compare table and archive over these days.
 
     Args:
         days: These days.
-        kept_since: The first day of which the archive still has everything. The table keeps what
-            is older, and it is left out: it does not lack, its time in the archive was over.
+        as_of: Now. A record that has ended does not lack, though the table may have it for days.
+        kept_since: The first day of which the archive still has everything; older ones are left
+            out.
         product: The product whose decisions they are.
         records: The decisions table.
         archive: The archive.
@@ -122,7 +133,9 @@ def compare(
     days = days.since(kept_since)
     damaged: dict[str, str] = {}
     recorded = {
-        found.key for found in _readable(records.of(days), product, damaged) if found.day in days
+        found.key
+        for found in _readable(records.of(days), product, damaged, as_of)
+        if found.day in days
     }
     # Listed last: what was on its way during the long look at the table has arrived by now.
     archived = set(archive.keys(days))
@@ -139,6 +152,7 @@ def compare(
 def redrive(
     days: Days | None,
     *,
+    as_of: datetime,
     kept_since: date,
     product: str,
     records: DecisionRecords,
@@ -148,10 +162,11 @@ def redrive(
     """Archive what lacks of the days of all failed batches, then forget these.
 
     From the table and not from its stream, which says in which batch a record was but keeps it for
-    a day only: no record is ever deleted from the table.
+    a day only: no record is deleted from the table before its end.
 
     Args:
         days: These days too, whether or not a batch of theirs failed.
+        as_of: Now; what has ended is not written again.
         kept_since: The first day of which the archive still has everything; nothing older is
             written again.
         product: The product whose decisions they are.
@@ -171,13 +186,18 @@ def redrive(
     try:
         span = Days(min(some.first for some in asked), max(some.last for some in asked))
         before = compare(
-            span, kept_since=kept_since, product=product, records=records, archive=archive
+            span,
+            as_of=as_of,
+            kept_since=kept_since,
+            product=product,
+            records=records,
+            archive=archive,
         )
         kept = Kept()
         if before.missing:
             lacking = (
                 found
-                for found in _readable(records.of(span), product, {})
+                for found in _readable(records.of(span), product, {}, as_of)
                 if found.key in before.missing
             )
             for some in batched(lacking, KEPT_AT_ONCE, strict=False):
@@ -191,10 +211,14 @@ def redrive(
 
 
 def _readable(
-    records: Iterable[StoredRecord], product: str, damaged: dict[str, str]
+    records: Iterable[StoredRecord], product: str, damaged: dict[str, str], as_of: datetime
 ) -> Iterator[ArchivedRecord]:
     """Yield what the archive keeps of each record; note those that it can't keep."""
     for record in records:
+        if has_ended(record, as_of=as_of):
+            continue
+        if is_rehearsal(record):
+            continue  # nobody applied
         try:
             yield archived_record(record, product=product)
         except DamagedReceiptError as error:

@@ -35,9 +35,9 @@ from credit_core.domain.measures import (
 from credit_core.domain.metrics import Measurement, Metric, Unit, dimensions
 from credit_core.domain.model_manifest import Role
 from credit_core.domain.policy_definition import Outcome
+from credit_core.domain.receipt import READ_ERRORS
 from credit_core.domain.rollout import Shadow
 from credit_core.errors import DamagedReceiptError
-from credit_core.use_cases.served_decisions import READ_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

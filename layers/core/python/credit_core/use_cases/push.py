@@ -2,7 +2,7 @@
 
 A row is appended to the lake first, so that training never misses what scoring saw, and then
 written through the same guard as rows of files. It passes the same checks as those, after the ones
-that a file's columns stand for.
+that a file's columns stand for. A row of an erased applicant goes nowhere.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from credit_core.domain.feature_event import FIELDS
 from credit_core.domain.metrics import Measurement, Metric, Unit, dimensions
-from credit_core.domain.online_store import keyed_hash
+from credit_core.domain.online_store import hash_in, keyed_hash
 from credit_core.domain.places import pushed_prefix
 from credit_core.domain.product import DType
 from credit_core.errors import StoreUnavailableError
@@ -28,7 +28,13 @@ if TYPE_CHECKING:
 
     from credit_core.domain.online_store import FeatureRow
     from credit_core.domain.product import CreditProduct, EntityKey, Feature, FeatureView, Value
-    from credit_core.ports import LakeAppender, Metrics, OnlineStoreWriter, RejectedRows
+    from credit_core.ports import (
+        ErasedApplicants,
+        LakeAppender,
+        Metrics,
+        OnlineStoreWriter,
+        RejectedRows,
+    )
 
 TIMESTAMP = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
@@ -69,12 +75,14 @@ class Pushed:
 
     ``rejected`` are the event ids of noted rows with their faults. ``unsettled`` are the message
     ids of rows, valid or not, that a store did not take, with the reason: push them again.
+    ``erased`` counts rows of erased applicants, which were dropped.
     """
 
     written: int
     stale: int
     rejected: tuple[tuple[str, tuple[str, ...]], ...]
     unsettled: tuple[tuple[str, str], ...]
+    erased: int = 0
 
 
 def push(
@@ -85,6 +93,7 @@ def push(
     lake: LakeAppender,
     store: OnlineStoreWriter,
     rejected_rows: RejectedRows,
+    erased: ErasedApplicants,
     metrics: Metrics,
     secret: bytes,
     as_of: datetime,
@@ -101,6 +110,7 @@ def push(
         lake: Where rows are appended.
         store: Where they are written.
         rejected_rows: Where rows that cannot be written are noted.
+        erased: Who was erased: not even the lake receives their rows.
         metrics: Where these are counted.
         secret: The HMAC key of entity keys.
         as_of: Now; a row from much later than that is rejected.
@@ -121,15 +131,17 @@ def push(
             # Nobody would hear of them, so they have to come again.
             unsettled += [(event.message_id, str(error)) for event, _ in noted]
             noted = []
+    valid = [(event, found) for event, found in inspected if isinstance(found, ValidEvent)]
+    living, unknown = _of_the_living(product, valid, erased=erased)
+    unsettled += unknown
     appended: list[tuple[FeatureEvent, ValidEvent]] = []
-    for event, found in inspected:
-        if isinstance(found, ValidEvent):
-            try:
-                lake.append(pushed_key(product, found, secret=secret), found.lake_row, found.view)
-            except StoreUnavailableError as error:
-                unsettled.append((event.message_id, str(error)))
-            else:
-                appended.append((event, found))
+    for event, found in living:
+        try:
+            lake.append(pushed_key(product, found, secret=secret), found.lake_row, found.view)
+        except StoreUnavailableError as error:
+            unsettled.append((event.message_id, str(error)))
+        else:
+            appended.append((event, found))
     written = stale = 0
     now = as_of
     for view, pairs in _written_together(appended, as_of=as_of):
@@ -143,7 +155,29 @@ def push(
             stale += counts.stale + len(rows) - sent
         now = max(now, *(found.known_from for _, found in pairs))
     told = tuple((event.event_id, found.faults) for event, found in noted)
-    return Pushed(written, stale, told, tuple(unsettled))
+    dropped = len(valid) - len(living) - len(unknown)
+    return Pushed(written, stale, told, tuple(unsettled), dropped)
+
+
+def _of_the_living(
+    product: CreditProduct,
+    valid: Sequence[tuple[FeatureEvent, ValidEvent]],
+    *,
+    erased: ErasedApplicants,
+) -> tuple[Sequence[tuple[FeatureEvent, ValidEvent]], Sequence[tuple[str, str]]]:
+    """Return the rows of nobody who was erased; message id and reason of those not known to be."""
+    of_applicants = {view.name for view in product.views_of_applicant}
+    asked = [pair for pair in valid if pair[1].view.name in of_applicants]
+    try:
+        gone = erased.among({hash_in(found.row.entity_key) for _, found in asked}) if asked else ()
+    except StoreUnavailableError as error:
+        unknown = [(event.message_id, str(error)) for event, _ in asked]
+        return [pair for pair in valid if pair not in asked], unknown
+    return [
+        pair
+        for pair in valid
+        if pair[1].view.name not in of_applicants or hash_in(pair[1].row.entity_key) not in gone
+    ], ()
 
 
 def _written_together(

@@ -10,13 +10,14 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from credit_core.domain.metrics import Measurement, Metric, Unit, dimensions
 from credit_core.domain.places import REJECTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from credit_core.ports import FilePart, Tally
+    from credit_core.ports import FilePart, Metrics, Tally
     from credit_core.use_cases.plan_materialization import Watermark
 
 REPEATED_AT_ONCE = 200
@@ -93,7 +94,8 @@ class Outcome:
 
     ``missing`` are the numbers of parts without a tally: their workers failed, and may succeed
     when they are tried again. As long as they are, there is no verdict. They are repeated
-    ``in_bulk`` where they are many; each failure is then that part's alone.
+    ``in_bulk`` where they are many; each failure is then that part's alone. While parts are tried
+    ``again``, the sums are not the run's yet.
     """
 
     prefix: str
@@ -105,6 +107,7 @@ class Outcome:
     missing: tuple[int, ...] = ()
     in_bulk: bool = False
     verdict: Verdict | None = None
+    again: bool = False
     planned: Sequence[FilePart] = field(default=(), repr=False)
 
     def document(self) -> dict[str, Any]:
@@ -169,6 +172,7 @@ def reconcile(
         refused=refused,
         missing=missing,
         in_bulk=in_bulk,
+        again=again,
         verdict=None
         if again
         else verdict(
@@ -188,6 +192,29 @@ def reconcile(
     if moves_watermark_to and not again and not outcome.verdict:
         watermark.move(moves_watermark_to)
     return outcome
+
+
+def count_rejected(
+    outcome: Outcome, *, stage: str, product: str, metrics: Metrics, as_of: datetime
+) -> None:
+    """Publish how many rows a run rejected, once it is over and if there were any.
+
+    A run tolerates some and succeeds; whoever delivered them would not hear of it otherwise.
+
+    Args:
+        outcome: What the run came to.
+        stage: The deployment, a dimension of the metric.
+        product: Whose rows they are.
+        metrics: Where they are counted.
+        as_of: Now.
+
+    Raises:
+        StoreUnavailableError: They are not known to be counted; reconciling again is safe.
+    """
+    if outcome.counts.rejected and not outcome.again:
+        named = dimensions(stage=stage, product=product)
+        counted = Measurement(Metric.REJECTED_ROWS, outcome.counts.rejected, Unit.COUNT, named)
+        metrics.publish([counted], at=as_of)
 
 
 def added(tallies: Iterable[Tally]) -> Counts:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from credit_core.domain.model_manifest import Challenger, RolloutMode, RolloutPointer
 from credit_core.errors import ModelUnavailableError, RolloutConflictError
 from credit_core.ports import Approval, ModelState
+from credit_core.use_cases.rollout_history import asked_by, left_since
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,15 +33,23 @@ class Rollout:
         registry: Where its models and the pointer are kept.
         moved_by: Who or what asks, kept with each move.
         as_of: Now, with time zone.
+        needs_approval: Whether a person has to approve a model before it answers anybody.
     """
 
     def __init__(
-        self, product: str, registry: ModelRegistry, *, moved_by: str, as_of: datetime
+        self,
+        product: str,
+        registry: ModelRegistry,
+        *,
+        moved_by: str,
+        as_of: datetime,
+        needs_approval: bool = False,
     ) -> None:
         self._product = product
         self._registry = registry
         self._moved_by = moved_by
         self._as_of = as_of
+        self._needs_approval = needs_approval
 
     def check(self, version: str) -> RolloutPointer | None:
         """Return the pointer, None before the first promotion, if the version may be tried now.
@@ -83,14 +92,15 @@ class Rollout:
 
         Raises:
             ModelUnavailableError: As ``check``.
-            RolloutConflictError: The share is none, it is not under trial, or somebody else moved
-                the pointer meanwhile.
+            RolloutConflictError: The share is none, it is not under trial or not approved where
+                that is needed, or somebody else moved the pointer meanwhile.
             StoreUnavailableError: The registry did not answer; doing it again is safe.
         """
         if not 0 < share <= 1:
             raise RolloutConflictError(f"a live share is above 0 and at most 1, not {share:g}")
         pointer = self._with_champion(f"model {version} has none to share with; promote it")
         self._under_trial(pointer, version)
+        self._refuse_unapproved(version)
         return self._try(pointer, self._answering(version), RolloutMode.LIVE, share)
 
     def promote(self, version: str, *, from_trial: bool = False) -> RolloutPointer:
@@ -103,7 +113,8 @@ class Rollout:
         Raises:
             ModelUnavailableError: As ``check``. The pointer stays.
             RolloutConflictError: Another version is under trial, this one is not though it should
-                be, or somebody else moved the pointer meanwhile.
+                be, or is not approved where that is needed, or somebody else moved the pointer
+                meanwhile.
             StoreUnavailableError: The registry did not answer; doing it again is safe.
         """
         pointer = self._registry.pointer()
@@ -112,11 +123,21 @@ class Rollout:
         if pointer is not None and from_trial:
             self._under_trial(pointer, version)
         _refuse_a_second_trial(pointer, version)
+        self._refuse_unapproved(version)
         return self._move(
             pointer,
             champion=self._answering(version),
             previous_champion=None if pointer is None else pointer.champion,
         )
+
+    def standing(self) -> RolloutPointer:
+        """Return the pointer as it stands.
+
+        Raises:
+            RolloutConflictError: There is no champion.
+            StoreUnavailableError: The registry did not answer; doing it again is safe.
+        """
+        return self._with_champion("nothing was promoted")
 
     def withdraw(self, version: str) -> RolloutPointer:
         """End the trial of a model, if it is under trial.
@@ -205,7 +226,8 @@ class Rollout:
             resume: Lets the rollout go on or end; returns False where none waits any more.
 
         Raises:
-            RolloutConflictError: No rollout of it waits, or another word was given before.
+            RolloutConflictError: No rollout of it waits, another word was given before, or who
+                approves is who asked for the rollout.
             StoreUnavailableError: The registry did not answer; doing it again is safe.
         """
         asked = self._registry.approval(version)
@@ -216,6 +238,11 @@ class Rollout:
         if asked.approved is not None:
             word = "approved" if asked.approved else "rejected"
             raise RolloutConflictError(f"model {version} was {word} by {asked.decided_by}")
+        if approved and asked_by(asked.asked_by) == self._moved_by:
+            raise RolloutConflictError(
+                f"{self._moved_by} asked for the rollout of model {version}; somebody else has to "
+                "approve it"
+            )
         decided = Approval(
             version,
             asked.task_token,
@@ -278,8 +305,23 @@ class Rollout:
                 f"model {version} is not under trial; it goes into shadow first"
             )
 
+    def _refuse_unapproved(self, version: str) -> None:
+        """An approval is of one rollout: it is over when the model has left its place since."""
+        if not self._needs_approval:
+            return
+        word = self._registry.approval(version)
+        if word is None or not word.approved or word.decided_at is None:
+            raise RolloutConflictError(
+                f"model {version} answers nobody until it is approved; a rollout asks for that"
+            )
+        if left_since(version, self._registry.moves(), word.decided_at):
+            raise RolloutConflictError(
+                f"model {version} was taken back since {word.decided_by} approved it; a new "
+                "rollout asks for a new approval"
+            )
+
     def _answering(self, version: str) -> ModelReference:
-        """Return a model that may answer applicants.
+        """Return a model that may answer applicants, were it approved.
 
         Raises:
             ModelUnavailableError: It may not.
@@ -337,3 +379,28 @@ def _refuse_failed_gates(manifest: ModelManifest, *, allowed: frozenset[str]) ->
     if failed or not manifest.gates:
         names = ", ".join(failed) or "no gates"
         raise ModelUnavailableError(f"model {manifest.version} stays out; it failed: {names}")
+
+
+def approval_request(
+    version: str, *, asked_by: str, hours: int, stage: str, product: str
+) -> tuple[str, str]:
+    """Return subject and text of the message that a rollout waits for a person.
+
+    Args:
+        version: Of the model, which was in shadow.
+        asked_by: Who asked for the rollout, and through which.
+        hours: After which it is withdrawn.
+        stage: The deployment, as the command line calls it.
+        product: What it decides.
+    """
+    credit, of = f"credit --stage {stage}", f"--product {product}"
+    subject = f"{product} in {stage}: model {version} waits for approval"
+    text = (
+        f"Model {version} answers nobody yet. Its rollout was asked for by {asked_by}; somebody "
+        f"else has to say within {hours} hours whether it goes on. Then it is withdrawn.\n\n"
+        f"What it would have decided: {credit} models compare {of}\n"
+        f"What is known of it:        {credit} models show {version} {of}\n\n"
+        f"Let it answer: {credit} models approve {version} {of}\n"
+        f"Withdraw it:   {credit} models reject {version} {of}"
+    )
+    return subject, text

@@ -23,7 +23,9 @@ from credit_core.domain.judgement import Cause, Judge, ReferralCause, referred_b
 from credit_core.domain.model_manifest import Role
 from credit_core.domain.online_store import (
     CLOCK_SKEW,
+    ERASED,
     entity_key,
+    hashed_entity,
     keyed_hash,
     row_from_stored,
     timestamp_text,
@@ -206,6 +208,7 @@ class ScoreApplication:
             judged.challenger_fault,
         )
         cause = judged.judgement.cause
+        applicant = self._product.applicant
         receipt = Receipt(
             application_id=application.application_id,
             product=self._product.name,
@@ -222,6 +225,9 @@ class ScoreApplication:
             retryable=cause is not None and cause.retryable,
             revision=decision.revision,
             shadow=shadow.as_receipt() if shadow else None,
+            applicant=hashed_entity(applicant, application.entity_keys, secret=self._secret)
+            if applicant
+            else None,
         )
         return receipt, decision
 
@@ -315,7 +321,7 @@ def serve_view(view: FeatureView, key: str, readout: Readout, *, as_of: datetime
     if key in readout.unread:
         return ServedView(FeatureStatus.UNAVAILABLE)
     stored = readout.rows.get(key)
-    if stored is None:
+    if stored is None or stored.recency == ERASED:
         return _missing(view, key)
     try:
         row = row_from_stored(

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 APPLICATIONS_AT_ONCE = 200
 
-READ_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What reading a receipt that holds anything at all may raise."""
-
 
 @dataclass(frozen=True, slots=True)
 class ServedDecision:

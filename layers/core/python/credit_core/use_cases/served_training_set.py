@@ -21,10 +21,9 @@ from credit_core.domain.online_store import timestamp_text
 from credit_core.domain.point_in_time import training_set_columns, view_event_column
 from credit_core.domain.policy_definition import Outcome
 from credit_core.domain.product import DType
-from credit_core.domain.receipt import receipt_of, row_of
+from credit_core.domain.receipt import READ_ERRORS, receipt_of, row_of
 from credit_core.domain.terms import Terms
 from credit_core.errors import DamagedReceiptError
-from credit_core.use_cases.served_decisions import READ_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from credit_core.domain.decision import FeatureStatus
 from credit_core.domain.metrics import Measurement, Metric, Unit, dimensions
-from credit_core.domain.online_store import entity_key, timestamp_text
+from credit_core.domain.online_store import entity_key, hash_in, timestamp_text
 from credit_core.domain.product import RETENTION_TTLS
+from credit_core.domain.receipt import READ_ERRORS
 from credit_core.errors import InvalidFeatureFileError
 from credit_core.use_cases.materialize import RowInspection, is_hidden
 from credit_core.use_cases.plan_materialization import Footers, LakeListing, parts_of
 from credit_core.use_cases.score import serve_row
-from credit_core.use_cases.served_decisions import READ_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from credit_core.domain.online_store import FeatureRow
     from credit_core.domain.product import CreditProduct, FeatureView
-    from credit_core.ports import FilePart, LakeRow, Metrics
+    from credit_core.ports import ErasedApplicants, FilePart, LakeRow, Metrics
     from credit_core.use_cases.plan_materialization import PartBounds
     from credit_core.use_cases.served_decisions import ServedDecisions
 
@@ -81,6 +81,9 @@ class NotCompared(StrEnum):
 
     OTHER_DEFINITION = "other_definition"
     """The view had other features than it has today."""
+
+    ERASED = "erased"
+    """The applicant was erased since: store and lake differ on purpose."""
 
 
 class SearchableFile(Protocol):
@@ -183,6 +186,7 @@ def measure_skew(
     decisions: ServedDecisions,
     *,
     lake: SearchableLake,
+    erased: ErasedApplicants,
     bounds: PartBounds,
     secret: bytes,
     settling: timedelta,
@@ -194,13 +198,14 @@ def measure_skew(
         product: As it is defined today.
         decisions: Where they are read from.
         lake: The feature files; those of two ttls before the decisions are read.
+        erased: Who was erased; nothing of theirs is compared.
         bounds: Files beyond these are read in parts.
         secret: The HMAC key of entity keys: receipts hold hashes, the lake holds keys.
         settling: How long a delivered row may take to be in the online store.
         as_of: Now.
 
     Raises:
-        StoreUnavailableError: The archive or the lake did not answer.
+        StoreUnavailableError: The archive, the lake or the list of the erased did not answer.
     """
     found = {view.name: ViewSkew(view.name) for view in product.feature_views}
     moments: dict[str, list[ServedMoment]] = {name: [] for name in found}
@@ -223,6 +228,7 @@ def measure_skew(
                     moments[view.name].append(moment)
         except READ_ERRORS:
             damaged += 1
+    _leave_out_erased(product, moments, found, erased)
     for view in product.feature_views:
         if moments[view.name]:
             history = _history(
@@ -319,6 +325,21 @@ def _comparable(
     if served["entity_key"] is None:
         return NotCompared.UNKNOWN_ENTITY
     return served
+
+
+def _leave_out_erased(
+    product: CreditProduct,
+    moments: dict[str, list[ServedMoment]],
+    found: Mapping[str, ViewSkew],
+    erased: ErasedApplicants,
+) -> None:
+    names = [view.name for view in product.views_of_applicant]
+    asked = {hash_in(moment.entity_key) for name in names for moment in moments[name]}
+    gone = erased.among(asked) if asked else frozenset()
+    for name in names:
+        kept = [moment for moment in moments[name] if hash_in(moment.entity_key) not in gone]
+        found[name].not_compared[NotCompared.ERASED] += len(moments[name]) - len(kept)
+        moments[name] = kept
 
 
 def _history(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
 
-from model_build.report.words import compact
+from credit_core.domain.pages.words import compact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -1,4 +1,4 @@
-"""The few pieces of HTML that a report is made of. Text is escaped here, and nowhere else."""
+"""The few pieces of HTML that a page is made of. Text is escaped here, and nowhere else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report's style sheet: for a screen of any width, and for paper."""
+"""The style sheet of all pages: for a screen of any width, and for paper."""
 
 STYLE = """
 :root { color-scheme: light; --ink: #17212b; --soft: #55626f; --line: #d6dce2; --faint: #f4f6f8;

@@ -1,4 +1,4 @@
-"""How a report writes numbers."""
+"""How a page writes numbers."""
 
 from __future__ import annotations
 

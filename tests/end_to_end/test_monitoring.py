@@ -1,0 +1,108 @@
+"""A day of the archive, monitored by the deployed state machine."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from credit_core.domain.metrics import NAMESPACE, Metric
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_s3 import S3Client
+
+    from credit_cli.aws import LocalAws
+    from tests.end_to_end.conftest import Caller, Credit
+
+pytestmark = pytest.mark.end_to_end
+
+BATCHES, A_BATCH = 3, 100
+PATIENCE_SECONDS = 120
+
+
+@pytest.fixture
+def archived(credit: Credit) -> Callable[[], None]:
+    """Return what waits until all that was decided is archived."""
+
+    def archived() -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while credit("archive", "check", check=False).returncode:
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+
+    return archived
+
+
+@pytest.fixture
+def others(
+    callers: dict[str, Caller],
+    an_application: Callable[..., dict[str, Any]],
+    archived: Callable[[], None],
+) -> None:
+    """Applicants with less income than nearly all of those trained on, decided and archived."""
+    marked = uuid.uuid4().hex[:8]
+    for batch in range(BATCHES):
+        applications = [
+            an_application(application_id=f"drift-{marked}-{batch}-{number}", annual_income=11_000)
+            for number in range(A_BATCH)
+        ]
+        body = {"applications": applications}
+        assert callers["application"]("POST", "/v1/decision-batches", body).status == 200
+    archived()
+
+
+@pytest.mark.usefixtures("others")
+def test_applicants_who_are_others_than_in_training_are_told_on_the_page_and_as_a_metric(
+    credit: Credit, aws: LocalAws, tmp_path: Path
+) -> None:
+    today, out = datetime.now(UTC).date(), tmp_path / "day.html"
+
+    done = credit("monitor", "--day", str(today), "--out", str(out), "--json", check=False)
+
+    found = json.loads(done.stdout)
+    figures = found["figures"]
+    assert done.returncode == 1
+    assert figures["decisions"] >= BATCHES * A_BATCH
+    assert figures["damaged"]["count"] == 0
+    judged = [model["drift"] for model in figures["models"] if model["drift"]]
+    drift = next(
+        each for found in judged for each in found["inputs"] if each["name"] == "annual_income"
+    )
+    assert drift["index"] > 0.25
+    assert any("annual_income" in finding for finding in figures["findings"])
+    assert b"annual_income" in out.read_bytes()
+    s3: S3Client = aws.client("s3")
+    bucket, _, key = found["summary"].removeprefix("s3://").partition("/")
+    kept = json.load(s3.get_object(Bucket=bucket, Key=key)["Body"])
+    assert kept["tally"]["decisions"] == figures["decisions"]
+    cloudwatch: CloudWatchClient = aws.client("cloudwatch")
+    listed = cloudwatch.list_metrics(Namespace=NAMESPACE, MetricName=Metric.FEATURE_DRIFT)
+    features = {
+        dimension["Value"]
+        for metric in listed["Metrics"]
+        for dimension in metric["Dimensions"]
+        if dimension["Name"] == "Feature"
+    }
+    assert "annual_income" in features
+
+
+def test_a_day_that_is_monitored_again_gives_the_same(
+    credit: Credit, archived: Callable[[], None]
+) -> None:
+    archived()
+    today = str(datetime.now(UTC).date())
+
+    once, again = (
+        json.loads(credit("monitor", "--day", today, "--json", check=False).stdout)
+        for _ in range(2)
+    )
+
+    assert again == once
