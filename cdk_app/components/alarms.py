@@ -110,7 +110,8 @@ class ScoringAlarms(Construct):
             of=Figure(
                 namespace="AWS/Lambda",
                 metric="ProvisionedConcurrencySpilloverInvocations",
-                dimensions=scorer.dimensions,
+                # Of a version, not of the alias: all of them together.
+                dimensions={"FunctionName": scorer.dimensions["FunctionName"]},
             ),
             patience=patience,
         )

@@ -628,6 +628,9 @@ def test_the_trainer_alone_signs_and_the_promoter_alone_changes_what_is_register
     }
     assert updating == {
         "retraining/Rollout/Promoter/Role",
-        # Of another partition, see below and above.
+        # Of other partitions, see below and above: the watermark, and who was erased.
         "materialization/Features/Reconciler/Role",
+        "materialization/Features/Materializer/Role",
+        "materialization/Push/Pusher/Role",
+        "archive/Erasure/Eraser/Role",
     }

@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from credit_cli.main import app
+from credit_core.domain.log_queries import QUERIES
 from tests.infrastructure.templates import ROOT, properties
 from tests.runbooks import FIRST_COMMANDS, PARTS, Runbook, runbooks
 
@@ -77,6 +78,8 @@ def test_each_command_is_one(runbook: Runbook) -> None:
         program, *words = shlex.split(command.replace("DAY", "2026-11-22"))
         assert program == "credit", command
         understood(typer.main.get_command(app), words)
+        if "--query" in words:
+            assert words[words.index("--query") + 1] in QUERIES
 
 
 def understood(command: Any, words: list[str]) -> None:
@@ -90,9 +93,7 @@ def understood(command: Any, words: list[str]) -> None:
         understood(below, left)
 
 
-@pytest.mark.parametrize(
-    "words", ["alarms sing", "logs --query nonsense", "models withdraw --hard"]
-)
+@pytest.mark.parametrize("words", ["alarms sing", "monitor --day today", "models withdraw --hard"])
 def test_a_command_that_is_none_would_be_noticed(words: str) -> None:
     with pytest.raises(Exception, match=r".+"):
         understood(typer.main.get_command(app), words.split())
