@@ -35,7 +35,7 @@ demo: env  ## From nothing to a decided application on the local cloud
 	@$(IN_VENV) credit demo
 
 test: env  ## Run every test, the end-to-end ones on the local cloud included
-	@$(IN_VENV) pytest
+	@$(IN_VENV) pytest $(TESTS)
 
 check: env  ## Lint, types, import contracts, unit tests and doctests
 	@$(IN_VENV) ruff check

@@ -48,7 +48,9 @@ class CapacityChange:
 class Scaling:
     """Provisioned concurrency follows its utilization, between two bounds.
 
-    ``target_utilization`` is the share of warm environments that may be busy.
+    ``target_utilization`` is the share of warm environments that may be busy. Each takes ten
+    requests a second, however short they are: of 20 ms, at a fifth busy. A higher target would
+    never be reached, and what is beyond the ten would start cold.
     """
 
     maximum: int
@@ -106,8 +108,8 @@ class Patience:
 
     CloudWatch calls a p99 over fewer than 1,000 samples a "low sample". With
     ``evaluate_low_samples`` it counts all the same: a lender with ten applications a minute wants
-    to know, and ``breaching`` keeps one slow request from waking anybody. Without it, small
-    traffic never rings.
+    to know. ``breaching``, and ``Alarms.slow`` where CloudWatch calculates, keep single slow
+    requests from waking anybody. Without it, small traffic never rings.
     """
 
     period_seconds: int
@@ -128,13 +130,25 @@ class Share:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Few:
+    """A share of what came within ``seconds``, for hours in which it is less than ``fewer_than``.
+
+    Of one application an hour a short window never holds the least number, whatever happens.
+    """
+
+    share: Share
+    seconds: int
+    fewer_than: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Alarms:
     """What kinds of alarms a stage's CloudWatch has, when they ring, and where their runbooks lie.
 
     Without ``composite`` each alarm that pages does so by itself; without ``metric_math`` a share
     rings at its least number, and a sum at its first part. Shares are of what came within
     ``share_seconds``: CloudWatch looks at such a window each minute, so that an outage rings as
-    soon as the least number is reached, however few requests a lender has.
+    soon as the least number is reached; ``few`` is for hours in which it would not be.
 
     Attributes:
         errors: Of requests that got a fault instead of an answer.
@@ -145,6 +159,8 @@ class Alarms:
         stale: Of decisions for which features were older than their ttl.
         missing: Of decisions for which features were not there; a lender's new customers have none.
         disagreement: Of shadow decisions whose outcome is not the champion's, in an hour.
+        few: Of decisions that failed, or were left to a person by a fault, where few apply.
+        slow: Requests above the latency budget in a minute; of fewer no p99 rings.
         throttles: Requests turned away within ``share_seconds`` that wake nobody.
         model_days: Since the champion was trained.
         candidate_days: Since any candidate was trained; two retrainings that did not come.
@@ -161,6 +177,8 @@ class Alarms:
     stale: Share = Share(above=0.02, least=5)
     missing: Share = Share(above=0.25, least=20)
     disagreement: Share = Share(above=0.2, least=20)
+    few: Few | None = Few(share=Share(above=0.2, least=2), seconds=10_800, fewer_than=180)
+    slow: int = 3
     throttles: int = 3
     model_days: int = 180
     candidate_days: int = 15
@@ -340,6 +358,8 @@ class Stage:
     CloudFormation can save queries of the logs, ``log_protection`` whether CloudWatch masks
     personal data in them. A receipt is kept for ``receipt_days``, an erased applicant's for
     ``receipt_duty_days``; where ``receipts_locked``, nobody can remove one before these are over.
+    Where ``receipts_seldom_read``, their table is of the class that costs less to keep and a
+    quarter more to write, which pays where they are kept for longer than six weeks.
     """
 
     name: str
@@ -394,6 +414,7 @@ class Stage:
     receipt_days: int
     receipt_duty_days: int
     receipts_locked: bool
+    receipts_seldom_read: bool
     old_versions_days: int
     removal: RemovalPolicy
     key_pending_days: int
@@ -453,8 +474,9 @@ ARCHIVING = Archiving(
 # All that page, whatever their cause: while it is looked for, the champion that was there before
 # answers. Names as the pager's.
 ROLLOUT_ALARMS = (
-    *("ApiLatency", "ApiServerErrors", "ChallengerFailures", "FaultReferrals", "ModelLoadFailure"),
-    *("ReferralRate", "ScorerErrors", "ScorerLatency", "ScorerThrottles"),
+    *("ApiLatency", "ApiServerErrors", "ChallengerFailures", "FaultReferrals", "FewFaultReferrals"),
+    *("FewServerErrors", "ModelLoadFailure", "ReferralRate", "ScorerErrors", "ScorerLatency"),
+    "ScorerThrottles",
 )
 # What a model can do that is only listened to: it is asked in the scorer, after the answer.
 SHADOW_ALARMS = ("ChallengerFailures", "ModelLoadFailure", "ScorerErrors", "ScorerLatency")
@@ -535,6 +557,7 @@ LOCAL = Stage(
         stale=Share(above=0.02, least=1),
         missing=Share(above=0.25, least=1),
         disagreement=Share(above=0.2, least=1),
+        few=None,
         throttles=0,
     ),
     # Each local worker is a process that unzips its layers anew: few are faster than many.
@@ -590,6 +613,7 @@ LOCAL = Stage(
     receipt_days=7,
     receipt_duty_days=5,
     receipts_locked=False,
+    receipts_seldom_read=False,
     old_versions_days=7,
     removal=RemovalPolicy.DESTROY,
     key_pending_days=7,
@@ -624,7 +648,7 @@ DEV = Stage(
     guard=replace(GUARD, reserved=2),
     rehearsal=REHEARSAL,
     provisioned_concurrency=1,
-    scaling=Scaling(maximum=8, target_utilization=0.7),
+    scaling=Scaling(maximum=8, target_utilization=0.2),
     canary=Canary(percent=10, minutes=5),
     throttle=Throttle(requests_per_second=20, burst=40),
     open_throttle=OPEN_THROTTLE,
@@ -680,6 +704,7 @@ DEV = Stage(
     receipt_days=30,
     receipt_duty_days=30,
     receipts_locked=False,
+    receipts_seldom_read=False,
     old_versions_days=30,
     removal=RemovalPolicy.DESTROY,
     # The least that KMS allows.
@@ -718,8 +743,7 @@ PROD = Stage(
     provisioned_concurrency=5,
     scaling=Scaling(
         maximum=50,
-        # A free environment must be there for each sudden request: half may be busy.
-        target_utilization=0.5,
+        target_utilization=0.2,
         schedule=(
             CapacityChange(name="BeforeOpening", hour="6-19", week_day="MON-FRI", minimum=10),
             CapacityChange(name="AfterClosing", hour="20", week_day="MON-FRI", minimum=5),
@@ -730,7 +754,8 @@ PROD = Stage(
     throttle=Throttle(requests_per_second=200, burst=400),
     open_throttle=OPEN_THROTTLE,
     batching=BATCHING,
-    firewall=Firewall(requests_per_address_in_five_minutes=30_000, body_bytes=16_384),
+    # A lender's system calls from one address: all that the throttle lets in.
+    firewall=Firewall(requests_per_address_in_five_minutes=60_000, body_bytes=16_384),
     latency_budget_ms=100,
     scorer_deadline_ms=80,
     patience=Patience(period_seconds=60, periods=5, breaching=3, evaluate_low_samples=True),
@@ -790,6 +815,7 @@ PROD = Stage(
     # became of a counteroffer, the latest of all notices. Source: 12 CFR 1002.9(a)(1)(iv).
     receipt_duty_days=2 * 366 + 31 + 90,
     receipts_locked=True,
+    receipts_seldom_read=True,
     old_versions_days=365,
     removal=RemovalPolicy.RETAIN,
     key_pending_days=30,

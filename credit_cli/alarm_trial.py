@@ -11,6 +11,7 @@ import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from credit_cli.errors import PreconditionError
@@ -19,6 +20,7 @@ from credit_cli.watched import PAGE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_stepfunctions import SFNClient
@@ -97,6 +99,31 @@ def require_no_rollout(aws: Aws, deployment: Deployment) -> None:
         raise PreconditionError(
             f"the rollout {running[0]['name']} is under way, and a page would take its model back",
             hint="test an alarm that only informs, or wait until it is over",
+        )
+
+
+def require_no_new_model(aws: Aws, deployment: Deployment, alarm: Alarm) -> None:
+    """Check that the guard would take no model back for this alarm, whoever moved it there.
+
+    Raises:
+        PreconditionError: It would: one is on trial, or champion for a short time.
+    """
+    from credit_cli.registered_models import RegisteredModels, registry_errors  # noqa: PLC0415 (NumPy takes its time)
+    from credit_core.domain.alarm_change import RINGS, AlarmChange  # noqa: PLC0415 (as above)
+    from credit_core.settings import GuardSettings  # noqa: PLC0415 (as above)
+    from credit_core.use_cases.guard_rollout import GuardRules, suspect  # noqa: PLC0415 (as above)
+
+    functions: LambdaClient = aws.client("lambda")
+    guard = functions.get_function_configuration(FunctionName=deployment["GuardFunction"])
+    settings = GuardSettings.from_environment(guard["Environment"]["Variables"])
+    with registry_errors():
+        moves = list(RegisteredModels.of(aws, deployment, settings.product).registry.moves())
+    ringing = AlarmChange(alarm.full_name, RINGS, datetime.now(UTC))
+    found = suspect(moves, ringing, GuardRules.of(settings))
+    if found is not None:
+        raise PreconditionError(
+            f"the guard would take model {found.version} back for it: {found.place}",
+            hint="test an alarm that only informs, or wait until no model is on trial or new",
         )
 
 

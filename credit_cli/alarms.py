@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from credit_cli.alarm_trial import require_no_rollout, require_quiet, tried, who_tells
+from credit_cli.alarm_trial import (
+    require_no_new_model,
+    require_no_rollout,
+    require_quiet,
+    tried,
+    who_tells,
+)
 from credit_cli.default_command import ListsByDefault
 from credit_cli.deployment import deployed
 from credit_cli.errors import EXIT_CODES, ExitCode
@@ -88,6 +94,7 @@ def try_alarm(
     require_quiet(told_by, alarm)
     if alarm.pages:
         require_no_rollout(aws, deployment)
+    require_no_new_model(aws, deployment, alarm)
     whom = "page on-call, as a test," if alarm.pages else "inform on-call, as a test,"
     announce(aws, f"{whom} by the alarm {alarm.name}", ask=alarm.pages)
     with progress_for(as_json=as_json).step("Alarm") as step:

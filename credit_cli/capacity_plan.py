@@ -26,8 +26,16 @@ TABLE_WRITES, TABLE_READS = 4_000, 12_000
 Source: Amazon DynamoDB Developer Guide, "On-demand capacity mode".
 """
 
-RECEIPT_WRITE_UNITS = 6
-"""Of 1 KB each: a receipt has 5.6 KB, see docs/benchmarks-decisions.md."""
+REQUESTS_AN_ENVIRONMENT = 10
+"""A second, of what is warm and of what is reserved, however short a request is; beyond it a
+request starts cold, or is turned away.
+
+Source: AWS Lambda Developer Guide, "Understanding function scaling", on requests per second.
+"""
+
+RECEIPT_WRITE_UNITS = 7
+"""Of 1 KB each: a receipt has 5.6 KB, see docs/benchmarks-decisions.md, and its entry in the index
+by applicant takes one more."""
 
 READ_UNITS_AN_ITEM = 0.5
 """Of up to 4 KB, read eventually consistent."""
@@ -134,7 +142,8 @@ def warm_environments(busy: float, *, cold_share: float) -> int:
 def plan(load: Load) -> Plan:
     """Return the numbers for a load."""
     busy = busy_environments(load.requests_per_second, load.duration_seconds)
-    warm = warm_environments(busy, cold_share=load.cold_share)
+    often = math.ceil(load.requests_per_second / REQUESTS_AN_ENVIRONMENT)
+    warm = max(warm_environments(busy, cold_share=load.cold_share), often)
     target = math.floor(100 * min(LARGEST_TARGET, max(busy / warm, 0.1))) / 100
     slow = busy_environments(load.requests_per_second, load.deadline_seconds)
     maximum = max(warm, warm_environments(slow, cold_share=load.cold_share))

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 RECEIPT_GB = 5.6e3 / 1e9
 """Of a decision, in the table and again in the archive."""
 
+RECEIPT_OVERHEAD_GB = 0.5e3 / 1e9
+"""Of a decision, in the table alone: its entry in the index by applicant, and 100 bytes for each of
+both, which DynamoDB adds."""
+
 FEATURE_GB = 1.5e3 / 1e9
 """Of a row of the online store, with its key."""
 
@@ -29,6 +33,10 @@ ARCHIVE_BATCH = 20
 """Receipts of a call of the archiver, at most times: it waits for 5 seconds."""
 
 ARCHIVE_SECONDS = 0.5
+
+MONITORING_SECONDS = 1 / 300
+"""Of a receipt, read and counted by a function of 1.73 GB; see docs/monitoring.md."""
+MONITORING_GB = 1_769 / 1_024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +58,8 @@ class StageShape:
         tracing: Whether requests are traced.
         receipt_days: How long a receipt is kept, in the table and in the archive.
         log_days: How long logs are kept.
+        log_protection: Whether they are searched for personal data as they come.
+        receipts_seldom_read: Whether their table is of the class for infrequent access.
     """
 
     scorer_memory_mb: int
@@ -66,6 +76,8 @@ class StageShape:
     tracing: bool
     receipt_days: int
     log_days: int
+    log_protection: bool
+    receipts_seldom_read: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,9 +120,29 @@ def costs(shape: StageShape, use: Use, prices: Prices = US_EAST_1) -> list[CostL
     millions = use.decisions / 1e6
     kept_receipts_gb = use.decisions / 30.4 * shape.receipt_days * RECEIPT_GB
     features_gb = use.applicants * use.views * FEATURE_GB
+    table_gb = kept_receipts_gb * (1 + RECEIPT_OVERHEAD_GB / RECEIPT_GB)
     logs_gb = use.decisions * LOG_GB_A_DECISION
-    reads = use.decisions * READ_UNITS_AN_ITEM * (use.views + 1)
+    logs_dollars = prices.log_gb
+    if shape.log_protection:
+        logs_dollars += prices.log_gb_searched_for_personal_data
+    feature_reads = use.decisions * READ_UNITS_AN_ITEM * use.views
+    receipt_reads = use.decisions * READ_UNITS_AN_ITEM
+    receipt_writes = use.decisions * RECEIPT_WRITE_UNITS
+    write_dollars, read_dollars, table_dollars = (
+        (
+            prices.dynamodb_seldom_read_million_writes,
+            prices.dynamodb_seldom_read_million_reads,
+            prices.dynamodb_seldom_read_gb_month,
+        )
+        if shape.receipts_seldom_read
+        else (
+            prices.dynamodb_million_writes,
+            prices.dynamodb_million_reads,
+            prices.dynamodb_gb_month,
+        )
+    )
     archived = use.decisions / ARCHIVE_BATCH * ARCHIVE_SECONDS * 2
+    monitored = use.decisions * MONITORING_SECONDS * MONITORING_GB
     per_second = use.decisions / SECONDS_A_MONTH
     traces = (
         min(per_second, SAMPLED_TRACES_PER_SECOND)
@@ -131,8 +163,8 @@ def costs(shape: StageShape, use: Use, prices: Prices = US_EAST_1) -> list[CostL
         ),
         CostLine(
             "Lambda, archive and pipelines",
-            f"{archived + use.pipeline_gb_seconds:,.0f} GB-s",
-            (archived + use.pipeline_gb_seconds) * prices.lambda_gb_second
+            f"{archived + monitored + use.pipeline_gb_seconds:,.0f} GB-s",
+            (archived + monitored + use.pipeline_gb_seconds) * prices.lambda_gb_second
             + use.decisions / ARCHIVE_BATCH / 1e6 * prices.lambda_million_requests,
         ),
         CostLine(
@@ -140,28 +172,31 @@ def costs(shape: StageShape, use: Use, prices: Prices = US_EAST_1) -> list[CostL
         ),
         CostLine(
             "DynamoDB, requests",
-            f"{use.decisions * RECEIPT_WRITE_UNITS + use.updates:,.0f} writes, {reads:,.0f} reads",
-            (use.decisions * RECEIPT_WRITE_UNITS + use.updates)
-            / 1e6
-            * prices.dynamodb_million_writes
-            + reads / 1e6 * prices.dynamodb_million_reads,
+            f"{receipt_writes + use.updates:,.0f} writes, "
+            f"{feature_reads + receipt_reads:,.0f} reads",
+            receipt_writes / 1e6 * write_dollars
+            + receipt_reads / 1e6 * read_dollars
+            + use.updates / 1e6 * prices.dynamodb_million_writes
+            + feature_reads / 1e6 * prices.dynamodb_million_reads,
         ),
         CostLine(
             "DynamoDB, storage",
-            f"{kept_receipts_gb + features_gb:.1f} GB after {shape.receipt_days} days, recovery "
-            "included",
-            (kept_receipts_gb + features_gb)
-            * (prices.dynamodb_gb_month + prices.dynamodb_recovery_gb_month),
+            f"{table_gb + features_gb:.1f} GB after {shape.receipt_days} days, recovery included",
+            table_gb * table_dollars
+            + features_gb * prices.dynamodb_gb_month
+            + (table_gb + features_gb) * prices.dynamodb_recovery_gb_month,
         ),
         CostLine(
             "S3",
             f"{kept_receipts_gb:.1f} GB of receipts, an object each",
-            kept_receipts_gb * prices.s3_gb_month + use.decisions / 1e3 * prices.s3_thousand_writes,
+            kept_receipts_gb * prices.s3_gb_month
+            # Written once, and read once by the daily monitoring.
+            + use.decisions / 1e3 * (prices.s3_thousand_writes + prices.s3_thousand_reads),
         ),
         CostLine(
             "Logs",
             f"{logs_gb:.1f} GB a month, kept for {shape.log_days} days",
-            logs_gb * prices.log_gb + logs_gb * shape.log_days / 30.4 * prices.log_gb_month,
+            logs_gb * logs_dollars + logs_gb * shape.log_days / 30.4 * prices.log_gb_month,
         ),
         CostLine(
             "Metrics, alarms, dashboard",
@@ -218,8 +253,9 @@ DEV = StageShape(
     warm=1,
     keys=3,
     secrets=1,
-    metrics=70,
-    alarms=69,
+    # No drift of each input.
+    metrics=45,
+    alarms=77,
     composite_alarms=1,
     dashboards=1,
     firewall_rules=6,
@@ -228,6 +264,8 @@ DEV = StageShape(
     tracing=True,
     receipt_days=30,
     log_days=30,
+    log_protection=True,
+    receipts_seldom_read=False,
 )
 PROD = StageShape(
     scorer_memory_mb=1_769,
@@ -236,7 +274,7 @@ PROD = StageShape(
     keys=3,
     secrets=1,
     metrics=70,
-    alarms=69,
+    alarms=77,
     composite_alarms=1,
     dashboards=1,
     firewall_rules=6,
@@ -245,6 +283,8 @@ PROD = StageShape(
     tracing=True,
     receipt_days=3 * 365,
     log_days=365,
+    log_protection=True,
+    receipts_seldom_read=True,
 )
 SHAPES: Mapping[str, StageShape] = {"dev": DEV, "prod": PROD}
 """As ``cdk_app/stages.py`` has them; a test compares."""

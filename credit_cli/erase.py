@@ -14,7 +14,7 @@ from credit_cli.deployment import deployed
 from credit_cli.errors import CliError, ExitCode, UsageError
 from credit_cli.invocation import invoked
 from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct, known_product
-from credit_cli.target import target
+from credit_cli.target import require_agreement, target
 from credit_cli.terminal import Json, print_json, progress_for, say
 
 if TYPE_CHECKING:
@@ -68,7 +68,9 @@ def erase(
     words = applicant or []
     keys = read_keys(known_product(product), words)
     aws, deployment = deployed(product, change="erase an applicant, which can't be undone")
-    require_agreement(yes=yes, at_terminal=words != [STANDARD_INPUT] and sys.stdin.isatty())
+    if not (yes or target().yes):
+        # On the local cloud, too: the features don't come back there either.
+        require_agreement("Erase this applicant? It can't be undone.", hint="add --yes")
     with progress_for(as_json=as_json).step("Erasure") as step:
         done = erased(aws, deployment, keys, step)
         step.result = "done before" if done["already"] else "done"
@@ -115,20 +117,6 @@ def read_keys(product: CreditProduct, words: Sequence[str]) -> dict[str, str | i
         return applicant_keys(product, given)
     except InvalidErasureError as error:
         raise UsageError(str(error), hint=hint) from None
-
-
-def require_agreement(*, yes: bool, at_terminal: bool) -> None:
-    """Have a person agree, on every stage.
-
-    Raises:
-        UsageError: Nobody is there to ask, or the answer was no.
-    """
-    if yes or target().yes:
-        return
-    if not at_terminal:
-        raise UsageError("this asks before it acts, and nobody is at a terminal", hint="add --yes")
-    if not typer.confirm("Erase this applicant? It can't be undone.", err=True):
-        raise UsageError("nothing was done")
 
 
 def erased(

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 FUNCTION, MACHINE = "AWS::Lambda::Function", "AWS::StepFunctions::StateMachine"
 QUEUE, LOG_GROUP = "AWS::SQS::Queue", "AWS::Logs::LogGroup"
-ALARMS = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
 ACCESS_LOG = "ApiAccessLog"
 """What the logical id of the API's access log begins with."""
 
@@ -73,11 +72,6 @@ class Inventory:
             for resource in sorted(self.resources, key=lambda found: found.logical_id)
             if resource.type == QUEUE
         }
-
-    @cached_property
-    def alarms(self) -> tuple[str, ...]:
-        """Names of alarms, that which pages included."""
-        return tuple(sorted(name for type_ in ALARMS for name in self._ids(type_)))
 
     @cached_property
     def access_log(self) -> str:
@@ -136,11 +130,14 @@ def short_name(logical_id: str) -> str:
     return WORD.sub("-", HASH.sub("", logical_id)).lower()
 
 
-def chosen(name: str, among: Mapping[str, str], kind: str) -> str:
+def chosen[Found](name: str, among: Mapping[str, Found], kind: str) -> Found:
     """Return what has that short name, or the one whose short name it begins.
 
     >>> chosen("push-d", {"push-dead-letters": "a", "push-queue": "b"}, "queue")
     'a'
+    >>> chosen("push", {"push-dead-letters": "a", "push-queue": "b"}, "queue")
+    Traceback (most recent call last):
+    credit_cli.errors.UsageError: several queues begin with 'push'
 
     Raises:
         UsageError: Nothing has, or several have.
@@ -149,5 +146,6 @@ def chosen(name: str, among: Mapping[str, str], kind: str) -> str:
         return among[name]
     begun = [short for short in among if short.startswith(name)]
     if len(begun) != 1:
-        raise UsageError(f"there is no {kind} {name!r}", hint=f"there are: {', '.join(among)}")
+        said = f"several {kind}s begin with {name!r}" if begun else f"there is no {kind} {name!r}"
+        raise UsageError(said, hint=f"there are: {', '.join(begun or among)}")
     return among[begun[0]]

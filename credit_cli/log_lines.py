@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mypy_boto3_logs import CloudWatchLogsClient
 
 PAGE_LINES = 10_000
 """Lines in one FilterLogEvents. Source: CloudWatch Logs API Reference, "FilterLogEvents"."""
+
+TRACEBACK = "Traceback (most recent call last):"
+FRAME = re.compile(r'File "(?:.*/)?([^/"]+/[^/"]+)", line (\d+)')
+
+
+def whole_tracebacks(events: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield lines, each traceback that lies there in many of them as one: the error and its place.
+
+    Lambda writes what a function does not catch as one line of JSON. The local cloud writes it as
+    Python prints it, where the cause comes last.
+    """
+    begun: dict[str, tuple[Mapping[str, Any], str]] = {}
+    for event in events:
+        stream, text = str(event.get("logStreamName", "")), str(event["message"])
+        if text.strip() == TRACEBACK:
+            begun[stream] = (event, "")
+        elif stream not in begun:
+            yield event
+        elif text[:1].isspace():
+            first, place = begun[stream]
+            frame = FRAME.search(text)
+            begun[stream] = (first, f" ({frame[1]}:{frame[2]})" if frame else place)
+        else:
+            _, place = begun.pop(stream)
+            yield {**event, "message": f"Traceback: {text.strip()}{place}"}
+    yield from (first for first, _ in begun.values())
 
 
 def lines_since(

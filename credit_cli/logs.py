@@ -15,7 +15,7 @@ from credit_cli.durations import to_span
 from credit_cli.errors import CliError, UsageError
 from credit_cli.inventory import Inventory
 from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct
-from credit_cli.log_lines import lines_since
+from credit_cli.log_lines import lines_since, whole_tracebacks
 from credit_cli.target import target
 from credit_cli.terminal import Json, print_json, say
 from credit_core.domain.log_queries import (
@@ -88,7 +88,7 @@ def logs(
     product: DeployedProduct = DEFAULT_PRODUCT,
     as_json: Json = False,
 ) -> None:
-    """Show lines of the logs, the newest first, or what a question finds in them.
+    """Show lines of the logs, the newest last, or what a question finds in them.
 
     Without a question: all lines. Logs hold ids, names, counts and times, and nothing of an
     applicant.
@@ -201,7 +201,8 @@ def lines_of(
 ) -> Iterator[Row]:
     """Yield the lines of log groups since an instant, as queries read them."""
     for group in groups:
-        for event in lines_since(logs_, group, int(since.timestamp() * 1_000)):
+        written = lines_since(logs_, group, int(since.timestamp() * 1_000))
+        for event in whole_tracebacks(written):
             at = datetime.fromtimestamp(event["timestamp"] / 1_000, UTC)
             yield read_line(
                 event["message"].strip(), timestamp=f"{at:%Y-%m-%d %H:%M:%S.%f}"[:-3], log=group

@@ -20,7 +20,10 @@ class Prices:
     lambda_gb_second_where_warm: float = 0.0000097222
     dynamodb_million_writes: float = 0.625
     dynamodb_million_reads: float = 0.125
+    dynamodb_seldom_read_million_writes: float = 0.78
+    dynamodb_seldom_read_million_reads: float = 0.155
     dynamodb_gb_month: float = 0.25
+    dynamodb_seldom_read_gb_month: float = 0.10
     dynamodb_recovery_gb_month: float = 0.20
     s3_gb_month: float = 0.023
     s3_thousand_writes: float = 0.005
@@ -33,6 +36,7 @@ class Prices:
     composite_alarm_month: float = 0.50
     dashboard_month: float = 3.00
     log_gb: float = 0.50
+    log_gb_searched_for_personal_data: float = 0.12
     log_gb_month: float = 0.03
     trace_million: float = 5.00
     firewall_month: float = 5.00

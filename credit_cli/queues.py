@@ -413,7 +413,7 @@ def plain(value: object) -> object:
 def document(queue: Waiting) -> dict[str, Any]:
     """Return the JSON object of a queue."""
     return {
-        "name": queue.name,
+        "queue": queue.name,
         "url": queue.url,
         "waiting": queue.messages,
         "in_flight": queue.in_flight,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
@@ -167,7 +167,7 @@ def with_cause(stepfunctions: SFNClient, run: Run) -> Run:
         return run
     found = stepfunctions.describe_execution(executionArn=run.arn)
     cause = why_it_ended(run.status, found.get("error", ""), found.get("cause", ""))
-    return Run(run.workflow, run.name, run.arn, run.status, run.started, run.ended, cause)
+    return replace(run, cause=cause)
 
 
 def find(stepfunctions: SFNClient, workflows: Mapping[str, str], name: str) -> Run:

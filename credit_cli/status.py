@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -19,6 +18,7 @@ from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct, known_pro
 from credit_cli.queues import waiting
 from credit_cli.runs import FAILED, latest, with_cause
 from credit_cli.terminal import Json, print_json, say
+from credit_cli.watched import Watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from credit_cli.deployment import Deployment
 
 LABEL_WIDTH = 17
-ALARMS_AT_ONCE = 100
-"""Names in one DescribeAlarms. Source: CloudWatch API Reference, "DescribeAlarms"."""
-
 AGE_LOOKED_BACK = timedelta(hours=3)
 
 
@@ -71,7 +68,7 @@ def looked_at(aws: Aws, deployment: Deployment, product: str) -> Iterator[Part]:
     looks: dict[str, Callable[[], Iterator[Part]]] = {
         "API": lambda: health(aws, deployment),
         "Models": lambda: models(aws, deployment, product),
-        "Alarms": lambda: alarms(aws, inventory),
+        "Alarms": lambda: alarms(aws, deployment),
         "Features": lambda: features(aws, deployment, product),
         "Runs": lambda: last_runs(aws, inventory),
         "Queues": lambda: queued(aws, inventory),
@@ -109,23 +106,12 @@ def models(aws: Aws, deployment: Deployment, product: str) -> Iterator[Part]:
     yield Part("Models", answered(found), found["champion"] is not None, found)
 
 
-def alarms(aws: Aws, inventory: Inventory) -> Iterator[Part]:
+def alarms(aws: Aws, deployment: Deployment) -> Iterator[Part]:
     """Yield which alarms ring."""
-    cloudwatch: CloudWatchClient = aws.client("cloudwatch")
-    ringing = []
-    for names in batched(inventory.alarms, ALARMS_AT_ONCE, strict=False):
-        found = cloudwatch.describe_alarms(
-            AlarmNames=list(names),
-            AlarmTypes=["MetricAlarm", "CompositeAlarm"],
-            StateValue="ALARM",
-        )
-        both = (*found["MetricAlarms"], *found["CompositeAlarms"])
-        ringing += [str(alarm["AlarmName"]) for alarm in both]
-    count = len(inventory.alarms)
-    line = (
-        f"{len(ringing)} of {count} ring: {', '.join(ringing)}" if ringing else f"0 of {count} ring"
-    )
-    yield Part("Alarms", line, not ringing, {"ringing": ringing, "alarms": count})
+    found = Watched(aws, deployment).all()
+    ringing = [alarm.name for alarm in found if alarm.rings]
+    line = ": ".join(filter(None, (f"{len(ringing)} of {len(found)} ring", ", ".join(ringing))))
+    yield Part("Alarms", line, not ringing, {"ringing": ringing, "alarms": len(found)})
 
 
 def features(aws: Aws, deployment: Deployment, product: str) -> Iterator[Part]:

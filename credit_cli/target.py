@@ -91,10 +91,22 @@ def announce(aws: Aws, change: str, *, ask: bool = False) -> None:
     if chosen.is_local:
         return
     typer.echo(f"{aws.place}: {change}", err=True)
-    if not ask or chosen.yes:
-        return
-    hint = f"to go on without being asked: credit --stage {chosen.stage} --yes ..."
+    if ask and not chosen.yes:
+        hint = f"to go on without being asked: credit --stage {chosen.stage} --yes ..."
+        require_agreement("Go on?", hint=hint)
+
+
+def require_agreement(question: str, *, hint: str) -> None:
+    """Have a person at a terminal agree.
+
+    Args:
+        question: What is asked.
+        hint: How to go on where nobody is there.
+
+    Raises:
+        UsageError: Nobody is there to ask, or the answer was no.
+    """
     if not sys.stdin.isatty():
         raise UsageError("this asks before it acts, and nobody is at a terminal", hint=hint)
-    if not typer.confirm("Go on?", err=True):
+    if not typer.confirm(question, err=True):
         raise UsageError("nothing was done")

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from credit_cli.durations import span_text
-from credit_cli.errors import UsageError
+from credit_cli.inventory import chosen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -121,18 +121,13 @@ class Watched:
         return sorted(alarms, key=lambda alarm: (not alarm.rings, not alarm.pages, alarm.name))
 
     def one(self, name: str) -> Alarm:
-        """Return the alarm of that name, with or without what all begin with.
+        """Return the alarm of that name, or whose name it begins, with or without the prefix.
 
         Raises:
-            UsageError: There is none.
+            UsageError: There is none, or there are several.
         """
         alarms = {alarm.name: alarm for alarm in self.all()}
-        found = alarms.get(name.removeprefix(self._prefix))
-        if found is None:
-            raise UsageError(
-                f"there is no alarm {name!r}", hint=f"there are {', '.join(sorted(alarms))}"
-            )
-        return found
+        return chosen(name.removeprefix(self._prefix), alarms, "alarm")
 
     def history(self, alarm: Alarm, *, most: int = 10) -> list[Change]:
         """Return the last changes of an alarm's state, the newest first."""
@@ -213,11 +208,7 @@ def measures(found: Mapping[str, Any]) -> str:
 def listing(alarms: Sequence[Alarm], *, now: datetime) -> Iterator[str]:
     """Yield the alarms as lines of text: each that rings with what to do, the others by name."""
     ringing = [alarm for alarm in alarms if alarm.rings]
-    yield (
-        f"{len(ringing)} of {len(alarms)} alarms ring"
-        if ringing
-        else (f"none of {len(alarms)} alarms rings")
-    )
+    yield f"{len(ringing)} of {len(alarms)} alarms ring"
     for alarm in ringing:
         for_long = span_text((now - alarm.since).total_seconds())
         kind = "PAGE" if alarm.pages else "inform"

@@ -14,7 +14,7 @@ import numpy as np
 from credit_core.domain.feature_matrix import feature_matrix
 from credit_core.domain.point_in_time import training_set_columns, view_event_column
 from credit_core.domain.product import DType, Refer
-from credit_core.errors import TrainingDataError
+from credit_core.errors import TrainingDataError, fault_location
 from model_build.loans import LoanSet, TrainingSet
 
 if TYPE_CHECKING:
@@ -216,11 +216,12 @@ def _matrix(
         # Of rows that are left out anything may be derived; what comes out is looked at.
         with np.errstate(all="ignore"):
             return feature_matrix(product, {name: list(its) for name, its in values.items()})
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (a lender's own function may raise anything)
+        # Where, and not what it says: that may be an applicant's value, and this becomes a log line
+        # and a part of an execution's history.
         raise TrainingDataError(
-            f"a derived feature of {product.name} cannot be computed:"
-            f" {type(error).__name__}: {error}"
-        ) from error
+            f"a derived feature of {product.name} cannot be computed: {fault_location(error)}"
+        ) from None
 
 
 def _values(table: ApplicationTable, feature: Feature) -> NDArray[np.float64] | Texts:

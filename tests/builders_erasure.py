@@ -41,6 +41,7 @@ class FakeErasures(FakeErased):
     known: dict[str, Erasure] = field(default_factory=dict)
     announced: set[str] = field(default_factory=set)
     covered: set[str] = field(default_factory=set)
+    scheme: str | None = None
     before_coverage: Callable[[], object] = lambda: None
 
     def begin(self, applicant: str, *, at: datetime) -> Erasure:
@@ -60,7 +61,7 @@ class FakeErasures(FakeErased):
     def coverage(self) -> Coverage:
         """Return which views have their tombstones."""
         self.before_coverage()
-        return Coverage(frozenset(self.announced), frozenset(self.covered))
+        return Coverage(frozenset(self.announced), frozenset(self.covered), self.scheme)
 
     def announce(self, views: Collection[str]) -> None:
         """Announce views."""
@@ -69,6 +70,10 @@ class FakeErasures(FakeErased):
     def cover(self, views: Collection[str]) -> None:
         """Cover views."""
         self.covered.update(views)
+
+    def hash_by(self, scheme: str) -> None:
+        """Keep the first scheme."""
+        self.scheme = self.scheme or scheme
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Why a finding of cdk-nag's AwsSolutions pack stands: each one by its id, with a reason."""
+"""Why a finding of cdk-nag's packs stands: each one by its id, with a reason."""
 
 from __future__ import annotations
 

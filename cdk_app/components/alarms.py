@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from constructs import Construct
 
 from cdk_app.components.api_routes import DECISIONS_PATH
-from cdk_app.components.pager import Figure, share_of, window
+from cdk_app.components.pager import Figure, Percentile, Rate, share_of, window
+from cdk_app.stages import Patience
 from credit_core.domain.metrics import NAMESPACE, Metric, dimensions, outcome_metric
 from credit_core.domain.policy_definition import Outcome
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from cdk_app.components.pager import Pager
     from cdk_app.components.scoring_api import ScoringApi
     from cdk_app.components.tables import Tables
-    from cdk_app.stages import Stage
+    from cdk_app.stages import Few, Stage
     from credit_core.domain.product import CreditProduct
 
 MEANINGS = {
@@ -75,11 +76,14 @@ class ScoringAlarms(Construct):
             "ScorerLatency",
             description=f"The scorer's p99 is above {budget} ms. Look at the decisions' stage "
             "timings, then at throttles and latency of the tables.",
-            of=Figure(
-                namespace="AWS/Lambda",
-                metric="Duration",
-                dimensions=scorer.dimensions,
-                statistic="p99",
+            of=Percentile(
+                figure=Figure(
+                    namespace="AWS/Lambda",
+                    metric="Duration",
+                    dimensions=scorer.dimensions,
+                    statistic="p99",
+                ),
+                least=self._limits.slow,
             ),
             above=budget,
             patience=patience,
@@ -88,17 +92,15 @@ class ScoringAlarms(Construct):
             "ApiLatency",
             description=f"Clients wait more than {budget} ms at p99 for a decision. If the "
             "scorer's own p99 is in order, look at cold starts (spill-over) and the authorizer.",
-            of=Figure(
-                namespace="AWS/ApiGateway",
-                metric="Latency",
-                # Of this method alone: nobody was promised a batch, or a history, in that time.
-                dimensions={
-                    "ApiName": api.name,
-                    "Method": "POST",
-                    "Resource": DECISIONS_PATH,
-                    "Stage": api.stage_name,
-                },
-                statistic="p99",
+            of=Percentile(
+                figure=Figure(
+                    namespace="AWS/ApiGateway",
+                    metric="Latency",
+                    # Nobody was promised a batch, or a history, in that time.
+                    dimensions=decisions_of(api),
+                    statistic="p99",
+                ),
+                least=self._limits.slow,
             ),
             above=budget,
             patience=patience,
@@ -133,6 +135,27 @@ class ScoringAlarms(Construct):
             patience=self._window,
             runbook="api-errors",
         )
+        few, of_decisions = self._limits.few, decisions_of(api)
+        if few is not None:
+            self._pager.page(
+                "FewServerErrors",
+                description=f"Few apply, and more than {few.share.above:.0%} of the requests for a "
+                f"decision in {few.seconds / 3_600:g} hours were answered 5xx. With more traffic "
+                "ApiServerErrors would have rung within minutes.",
+                of=Rate(
+                    part=Figure(
+                        namespace="AWS/ApiGateway", metric="5XXError", dimensions=of_decisions
+                    ),
+                    whole=Figure(
+                        namespace="AWS/ApiGateway", metric="Count", dimensions=of_decisions
+                    ),
+                    least=few.share.least,
+                    fewer_than=few.fewer_than,
+                ),
+                above=few.share.above,
+                patience=patience_of(few),
+                runbook="api-errors",
+            )
 
     def _errors(self, name: str, function: LiveAlias, *, wakes: bool) -> None:
         watch = self._pager.page if wakes else self._pager.inform
@@ -219,6 +242,22 @@ class DecisionAlarms(Construct):
                 patience=window(limits),
                 runbook=runbook,
             )
+        if limits.few is not None:
+            pager.page(
+                "FewFaultReferrals",
+                description=f"Few apply, and more than {limits.few.share.above:.0%} of the "
+                f"decisions of {limits.few.seconds / 3_600:g} hours were left to a person by a "
+                "fault of ours. With more traffic FaultReferrals would have rung within minutes.",
+                of=Rate(
+                    part=counted(Metric.FAULT_REFERRALS),
+                    whole=decisions,
+                    least=limits.few.share.least,
+                    fewer_than=limits.few.fewer_than,
+                ),
+                above=limits.few.share.above,
+                patience=patience_of(limits.few),
+                runbook="referrals",
+            )
         pager.page(
             "ModelLoadFailure",
             description="A promoted champion, or a challenger, could not be fetched, verified or "
@@ -226,6 +265,21 @@ class DecisionAlarms(Construct):
             "log says why: roll back, or withdraw the challenger.",
             of=counted(Metric.MODEL_LOAD_FAILURE),
         )
+
+
+def decisions_of(api: ScoringApi) -> dict[str, str]:
+    """Return the dimensions of calls that ask for a decision."""
+    return {
+        "ApiName": api.name,
+        "Method": "POST",
+        "Resource": DECISIONS_PATH,
+        "Stage": api.stage_name,
+    }
+
+
+def patience_of(few: Few) -> Patience:
+    """Return the patience in which few applications are counted."""
+    return Patience(period_seconds=few.seconds, periods=1, breaching=1, evaluate_low_samples=True)
 
 
 class TableAlarms(Construct):

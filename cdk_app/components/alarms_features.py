@@ -14,8 +14,18 @@ from credit_core.domain.places import REJECTED, REJECTED_PUSHES
 if TYPE_CHECKING:
     from cdk_app.components.pager import Pager
     from cdk_app.components.push import FeaturePush
-    from cdk_app.stages import Stage
+    from cdk_app.stages import Freshness, Stage
     from credit_core.domain.product import CreditProduct
+
+
+def measured(freshness: Freshness) -> Patience:
+    """Return the patience with what the freshness function measures: three times in a row."""
+    return Patience(
+        period_seconds=60 * freshness.every_minutes,
+        periods=3,
+        breaching=3,
+        evaluate_low_samples=True,
+    )
 
 
 class FreshnessAlarms(Construct):
@@ -26,13 +36,6 @@ class FreshnessAlarms(Construct):
     ) -> None:
         super().__init__(scope, id_)
         limits = stage.freshness
-        # A view that was never loaded has no age, nor has one whose rows have all expired.
-        patience = Patience(
-            period_seconds=60 * limits.every_minutes,
-            periods=3,
-            breaching=3,
-            evaluate_low_samples=True,
-        )
         for view in product.feature_views:
             seconds = limits.share_of_ttl * view.ttl_seconds
             pager.inform(
@@ -49,7 +52,8 @@ class FreshnessAlarms(Construct):
                     statistic="Maximum",
                 ),
                 above=seconds,
-                patience=patience,
+                patience=measured(limits),
+                # A view that was never loaded has no age, nor has one whose rows have all expired.
                 silence_breaches=True,
                 runbook="freshness",
             )
@@ -90,16 +94,15 @@ class PushAlarms(Construct):
         pager.inform(
             "PushGivenUp",
             description="Pushed rows were given up and lie in the dead-letter queue. The pusher's "
-            "log says why; mend that, then start a message move task with the push queue as its "
-            "destination: without one SQS refuses what EventBridge could not deliver.",
+            "log says why; mend that, then `credit queues redrive push-dead-letters`.",
             of=waiting_in(push.dead_letters.queue_name),
             runbook="dead-letters",
         )
         pager.inform(
             "PushUndecryptable",
             description="EventBridge could not decrypt pushed rows: look at the data key and its "
-            "policy. Mend that, decrypt what lies in the queue (EventBridge User Guide, "
-            '"Decrypting events in dead-letter queues"), and send it again.',
+            "policy. Mend that, have the rows pushed again, then `credit queues clear "
+            "push-undecryptable`.",
             of=waiting_in(push.undecryptable.queue_name),
             runbook="dead-letters",
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from constructs import Construct
 
+from cdk_app.components.alarms_features import measured
 from cdk_app.components.alarms_pipelines import A_DAY_SECONDS, TWO_DAYS
 from cdk_app.components.pager import Figure, share_of
 from cdk_app.stages import Patience
@@ -53,12 +54,6 @@ class ModelAlarms(Construct):
         super().__init__(scope, id_)
         limits = stage.alarms
         named = dimensions(stage=stage.name, product=product.name)
-        measured = Patience(
-            period_seconds=60 * stage.freshness.every_minutes,
-            periods=3,
-            breaching=3,
-            evaluate_low_samples=True,
-        )
         for name, metric, days in (
             ("ModelAge", Metric.MODEL_AGE, limits.model_days),
             ("CandidateAge", Metric.CANDIDATE_AGE, limits.candidate_days),
@@ -71,7 +66,7 @@ class ModelAlarms(Construct):
                     namespace=NAMESPACE, metric=metric, dimensions=named, statistic="Maximum"
                 ),
                 above=days,
-                patience=measured,
+                patience=measured(stage.freshness),
                 silence_breaches=True,
                 runbook="model-age",
             )
@@ -123,7 +118,7 @@ class DriftAlarms(Construct):
         pager.inform_of_silence(
             "MonitoringUnfinished",
             description="For two days no monitoring has come to its end, so that no drift would be "
-            "noticed. Its runs say why: `credit runs Monitoring`. It rings until the first run "
+            "noticed. Its runs say why: `credit runs monitoring`. It rings until the first run "
             "of a new deployment.",
             of=Figure(
                 namespace=NAMESPACE,

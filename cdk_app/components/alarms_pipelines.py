@@ -140,8 +140,7 @@ class ReceiptAlarms(Construct):
         pager.inform(
             "ReceiptsNotArchived",
             description="Receipts were not archived; each is safe in the decisions table. The "
-            "archiver's log says why: mend that, then invoke the archiver with "
-            '{"redrive": {}} until it answers "complete": true. docs/receipts.md has the command.',
+            "archiver's log says why: mend that, then `credit archive redrive`.",
             of=waiting_in(archive.failed_batches.queue_name),
             runbook="receipts",
         )
@@ -151,7 +150,7 @@ class ReceiptAlarms(Construct):
             description=f"The archive is more than {late} s behind the decisions. The archiver's "
             "log says whether it fails; S3, the data key and the account's concurrency are what it "
             "needs. Once that is mended it catches up by itself. If it stood still for a day, "
-            "invoke it with the days in question as well, see docs/receipts.md.",
+            "`credit archive redrive --from ... --to ...` brings in those days.",
             of=Figure(
                 namespace="AWS/Lambda",
                 metric="IteratorAge",

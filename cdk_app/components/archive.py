@@ -10,6 +10,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from cdk_app.components.acknowledgements import acknowledge
+from cdk_app.components.dead_letters import KEPT_DAYS
 from cdk_app.components.service_function import ServiceFunction
 from credit_core.domain.places import receipts_prefix
 from credit_core.settings import ArchiverSettings
@@ -41,7 +42,7 @@ class Archive(Construct):
             encryption=sqs.QueueEncryption.KMS,
             encryption_master_key=storage.key,
             enforce_ssl=True,
-            retention_period=Duration.days(14),
+            retention_period=Duration.days(KEPT_DAYS),
             # A redrive holds what it took; one that was cut off lets go of it by then.
             visibility_timeout=Duration.seconds(stage.archiver.timeout_seconds),
             removal_policy=stage.removal,

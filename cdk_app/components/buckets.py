@@ -84,14 +84,17 @@ class Buckets(Construct):
             versioned=True,
             lifecycle_rules=[
                 s3.LifecycleRule(
-                    abort_incomplete_multipart_upload_after=Duration.days(1),
                     expiration=expire_after,
                     noncurrent_version_expiration=Duration.days(
                         old_versions_days or self._stage.old_versions_days
                     ),
                 ),
-                # What an expired object leaves is a mark with its name.
-                s3.LifecycleRule(expired_object_delete_marker=True),
+                # What an expired object leaves is a mark with its name. S3 takes no other end in
+                # this rule, and CloudFormation no rule of marks alone (its roadmap, issue 1124).
+                s3.LifecycleRule(
+                    abort_incomplete_multipart_upload_after=Duration.days(1),
+                    expired_object_delete_marker=True,
+                ),
             ],
             # Nobody shortens it, not the account's owner either.
             object_lock_default_retention=s3.ObjectLockRetention.compliance(

@@ -20,7 +20,7 @@ from cdk_app.components.pager import kebab
 from cdk_app.components.service_function import acknowledge_versions, function_arn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from cdk_app.components.live_alias import LiveAlias
     from cdk_app.components.rehearsal import Rehearsal
@@ -62,8 +62,7 @@ class CanaryDeployments(Construct):
             self, "Application", application_name=prefix, compute_platform="Lambda"
         )
         self._config = self._configuration(canary)
-        every_alarm = sorted({name for names in alarms.values() for name in names})
-        self._role = self._deployer(aliases, every_alarm, rehearsal)
+        self._role = self._deployer(aliases, rehearsal)
         for name, alias in aliases.items():
             group = self._group(name, alarms[name])
             self._deploy(alias, group, rehearsal)
@@ -82,13 +81,11 @@ class CanaryDeployments(Construct):
             ),
         )
 
-    def _deployer(
-        self, aliases: Mapping[str, LiveAlias], alarms: Sequence[str], rehearsal: Rehearsal
-    ) -> OwnRole:
+    def _deployer(self, aliases: Mapping[str, LiveAlias], rehearsal: Rehearsal) -> OwnRole:
         """Return CodeDeploy's role.
 
-        Source: AWS managed policy AWSCodeDeployRoleForLambdaLimited, held to these functions and
-        alarms. CloudFormation hands its instructions over in the call: no bucket is read.
+        Source: AWS managed policy AWSCodeDeployRoleForLambdaLimited, held to these functions.
+        CloudFormation hands its instructions over in the call: no bucket is read.
         """
         role = OwnRole(
             self, "Deployer", assumed_by=iam.ServicePrincipal("codedeploy.amazonaws.com")
@@ -101,7 +98,7 @@ class CanaryDeployments(Construct):
                 on=[function, f"{function}:*"],
             )
             acknowledge_versions(role, prefix=self._prefix, name=name)
-        role.allow("cloudwatch:DescribeAlarms", on=[self._alarm_arn(name) for name in alarms])
+        role.allow_looking_at_alarms()
         role.allow("lambda:InvokeFunction", on=[rehearsal.function.function_arn])
         return role
 
@@ -157,11 +154,3 @@ class CanaryDeployments(Construct):
 
     def _alarm_name(self, name: str) -> str:
         return f"{self._prefix}-{kebab(name)}"
-
-    def _alarm_arn(self, name: str) -> str:
-        return Stack.of(self).format_arn(
-            service="cloudwatch",
-            resource="alarm",
-            resource_name=self._alarm_name(name),
-            arn_format=ArnFormat.COLON_RESOURCE_NAME,
-        )

@@ -163,7 +163,8 @@ def is_it_fast(
                     line(
                         LAMBDA,
                         "ProvisionedConcurrencySpilloverInvocations",
-                        scorer,
+                        # Of a version, not of the alias: all of them together.
+                        {"FunctionName": name},
                         "met a cold start",
                         every=A_MINUTE,
                     ),
@@ -196,7 +197,8 @@ def _stages(own: Own) -> list[cloudwatch.IWidget]:
                 for stage in STAGES
             ],
             unit="ms",
-            stacked=True,
+            # No sum of p99s is the p99 of all.
+            stacked=figure == "p50",
         )
         for figure in ("p99", "p50")
     ]

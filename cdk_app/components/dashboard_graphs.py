@@ -1,4 +1,4 @@
-"""What a dashboard is drawn with: lines, shares, limits, and graphs of them."""
+"""What a dashboard is drawn with: lines, shares, and graphs of them."""
 
 from __future__ import annotations
 
@@ -122,11 +122,6 @@ def found(
     )
 
 
-def limits(*alarms: cloudwatch.Alarm) -> list[cloudwatch.HorizontalAnnotation]:
-    """Return where these alarms ring, as lines across a graph."""
-    return [alarm.to_annotation() for alarm in alarms]
-
-
 def graph(
     title: str,
     lines: Sequence[cloudwatch.IMetric],
@@ -145,7 +140,7 @@ def graph(
         right=list(right),
         left_y_axis=cloudwatch.YAxisProps(label=unit, min=0, show_units=False),
         right_y_axis=cloudwatch.YAxisProps(label=right_unit, min=0, show_units=False),
-        left_annotations=limits(*rings_at),
+        left_annotations=[alarm.to_annotation() for alarm in rings_at],
         stacked=stacked,
         width=width,
         height=HEIGHT,

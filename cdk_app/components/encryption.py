@@ -29,6 +29,18 @@ class DataKey(Construct):
             removal_policy=stage.removal,
             pending_window=Duration.days(stage.key_pending_days),
         )
+        if stage.receipts_locked:
+            # Without its key what is locked can't be read: to end that would be to end the archive.
+            # An administrator can change the policy first, and leaves a trace of that.
+            self.key.add_to_resource_policy(
+                iam.PolicyStatement(
+                    sid="NobodyEndsTheKey",
+                    effect=iam.Effect.DENY,
+                    principals=[iam.AnyPrincipal()],
+                    actions=["kms:DisableKey", "kms:ScheduleKeyDeletion"],
+                    resources=["*"],
+                )
+            )
         # CloudWatch Logs encrypts as itself; the condition keeps it to log groups of this service.
         groups = (
             f"{stage.prefix}-*",

@@ -155,7 +155,8 @@ class ApiFirewall(Construct):
             scope="REGIONAL",
             default_action=wafv2.CfnWebACL.DefaultActionProperty(allow={}),
             rules=[*blocking, *managed],
-            visibility_config=visibility("CreditDecisions"),
+            # By it alone CloudWatch tells the metrics of two firewalls apart.
+            visibility_config=visibility(stage.prefix),
         )
         wafv2.CfnWebACLAssociation(
             self, "Association", resource_arn=api.stage_arn, web_acl_arn=firewall.attr_arn

@@ -90,7 +90,7 @@ class FeatureMaterialization(Construct):
         self.triggers = self._triggers()
 
     def _triggers(self) -> WorkflowTriggers:
-        """An event that could not start a run pages; the next sweep takes its file in any case."""
+        """On-call is told of an event that started no run; the next sweep takes its file anyway."""
         triggers = WorkflowTriggers(self, "Triggers", workflow=self.workflow)
         triggers.on_upload(
             "Uploads",

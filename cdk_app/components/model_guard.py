@@ -9,11 +9,10 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
-from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from cdk_app.components.acknowledgements import acknowledge
-from cdk_app.components.pager import Figure, kebab
+from cdk_app.components.dead_letters import undelivered
+from cdk_app.components.pager import Figure, kebab, waiting_in
 from cdk_app.components.service_function import ServiceFunction
 from credit_core.domain.alarm_change import RINGS
 from credit_core.domain.places import rollout_partition
@@ -73,21 +72,7 @@ class ModelGuard(Construct):
             key=storage.key,
         )
         self.function = guard.function
-        self.undelivered = sqs.Queue(
-            self,
-            "Undelivered",
-            # SNS and EventBridge can't write under a customer's key without being let in by it.
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
-            enforce_ssl=True,
-            removal_policy=RemovalPolicy.DESTROY,
-        )
-        acknowledge(
-            self.undelivered,
-            {
-                "AwsSolutions-SQS3": "This is the queue for what could not be delivered.",
-                "Serverless-SQSRedrivePolicy": "The same.",
-            },
-        )
+        self.undelivered = undelivered(self, "Undelivered", removal=RemovalPolicy.DESTROY)
         may = guard.role
         may.allow_items(
             "dynamodb:Query",
@@ -194,12 +179,7 @@ class GuardAlarms(Construct):
             description="An alarm, or the end of a rollout, did not reach the guard; the queue "
             "holds what it was. Look who answers, and withdraw the challenger or roll the champion "
             "back by hand.",
-            of=Figure(
-                namespace="AWS/SQS",
-                metric="ApproximateNumberOfMessagesVisible",
-                dimensions={"QueueName": guard.undelivered.queue_name},
-                statistic="Maximum",
-            ),
+            of=waiting_in(guard.undelivered.queue_name),
             runbook="model-taken-back",
         )
 

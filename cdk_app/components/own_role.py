@@ -124,6 +124,24 @@ class OwnRole(iam.Role):
             },
         )
 
+    def allow_looking_at_alarms(self) -> None:
+        """Allow to read the state of alarms.
+
+        Of all: whoever asks for alarms of both kinds, as CodeDeploy does, is refused with less, and
+        a look that is refused ends a deployment or a rollout.
+
+        Source: Amazon CloudWatch API Reference, "DescribeAlarms".
+        """
+        self.allow("cloudwatch:DescribeAlarms", on=["*"])
+        acknowledge(
+            self,
+            {
+                f"{WILDCARD}[Resource::*]": "CloudWatch wants this scope of whoever looks at "
+                "alarms of both kinds; a trace, a log's delivery and a metric are no resources "
+                "that could be named."
+            },
+        )
+
     def allow_key(self, key: kms.IKey, *, through: Sequence[str]) -> None:
         """Allow the use of a key when one of these services asks for it, never directly."""
         services = [f"{service}.{Aws.REGION}.{Aws.URL_SUFFIX}" for service in through]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from aws_cdk import Duration
@@ -36,11 +36,25 @@ class Figure:
 class Rate:
     """A share of one figure in another, once the first is at least ``least`` in a period.
 
-    ``least`` keeps one failure among three requests from being a rate of a third.
+    ``least`` keeps one failure among three requests from being a rate of a third. Where the second
+    reaches ``fewer_than``, it is 0: another alarm, of a shorter period, looks at so many.
     """
 
     part: Figure
     whole: Figure
+    least: int
+    fewer_than: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Percentile:
+    """A percentile, once at least ``least`` values of a period lie above what the alarm allows.
+
+    Of few values the p99 is the largest: it would tell of single ones. Without metric math it is
+    the percentile alone.
+    """
+
+    figure: Figure
     least: int
 
 
@@ -49,6 +63,9 @@ class Total:
     """The sum of figures, of which any may be absent; without metric math the first alone."""
 
     figures: tuple[Figure, ...]
+
+
+type Measured = Figure | Percentile | Rate | Total
 
 
 class Pager(Construct):
@@ -75,7 +92,7 @@ class Pager(Construct):
         name: str,
         *,
         description: str,
-        of: Figure | Rate | Total,
+        of: Measured,
         above: float = 0,
         patience: Patience | None = None,
         silence_breaches: bool = False,
@@ -112,7 +129,7 @@ class Pager(Construct):
         name: str,
         *,
         description: str,
-        of: Figure | Rate | Total,
+        of: Measured,
         above: float = 0,
         patience: Patience | None = None,
         silence_breaches: bool = False,
@@ -144,7 +161,9 @@ class Pager(Construct):
         return self._alarm(
             name,
             description=description,
-            of=of,
+            # Filled with zeros: for days without figures CloudWatch would take older ones, as far
+            # as it looks back, and ring days later.
+            of=Total(figures=(of,)),
             threshold=1,
             operator=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
             patience=patience,
@@ -181,7 +200,7 @@ class Pager(Construct):
         name: str,
         *,
         description: str,
-        of: Figure | Rate | Total,
+        of: Measured,
         threshold: float,
         patience: Patience | None,
         silence_breaches: bool,
@@ -192,7 +211,7 @@ class Pager(Construct):
     ) -> cloudwatch.Alarm:
         period = Duration.seconds((patience or self._stage.patience).period_seconds)
         wanted, periods = (patience.breaching, patience.periods) if patience else (1, 1)
-        percentile = isinstance(of, Figure) and of.statistic.startswith("p")
+        percentile = isinstance(of, Percentile) and not self._stage.alarms.metric_math
         if isinstance(of, Rate) and not self._stage.alarms.metric_math:
             # The local cloud divides nothing: there the least number alone rings.
             threshold = of.least - 1
@@ -201,7 +220,7 @@ class Pager(Construct):
             name,
             alarm_name=self._name(name),
             alarm_description=self._described(description, runbook or kebab(name)),
-            metric=self._measured(name, of, period),
+            metric=self._measured(name, of, period, threshold=threshold),
             threshold=threshold,
             comparison_operator=operator,
             evaluation_periods=periods,
@@ -226,14 +245,28 @@ class Pager(Construct):
         return alarm
 
     def _measured(
-        self, name: str, of: Figure | Rate | Total, period: Duration
+        self, name: str, of: Measured, period: Duration, *, threshold: float
     ) -> cloudwatch.IMetric:
         """Return what an alarm looks at, as far as the stage's CloudWatch calculates."""
         match of:
             case Figure():
                 return _metric(of, period)
+            case Percentile() if self._stage.alarms.metric_math:
+                # A percentile rank says which share lies below; half a request is for its rounding.
+                above = f"(100 - within) / 100 * requests >= {of.least - 0.5}"
+                expression = f"IF({above}, {of.figure.statistic}, 0)"
+                parts = {
+                    of.figure.statistic: of.figure,
+                    "within": replace(of.figure, statistic=f"PR(:{threshold:g})"),
+                    "requests": replace(of.figure, statistic="SampleCount"),
+                }
+            case Percentile():
+                return _metric(of.figure, period)
             case Rate() if self._stage.alarms.metric_math:
-                expression = f"IF(part >= {of.least}, part / whole, 0)"
+                enough = f"part >= {of.least}"
+                if of.fewer_than is not None:
+                    enough += f" AND whole < {of.fewer_than}"
+                expression = f"IF({enough}, part / whole, 0)"
                 parts = {"part": of.part, "whole": of.whole}
             case Rate():
                 return _metric(of.part, period)

@@ -12,6 +12,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from cdk_app.components.acknowledgements import acknowledge
+from cdk_app.components.dead_letters import KEPT_DAYS, undelivered
 from cdk_app.components.erasure import allow_asking, allow_covering
 from cdk_app.components.service_function import ServiceFunction
 from credit_core.domain.feature_event import DETAIL_TYPE
@@ -46,7 +47,7 @@ class FeaturePush(Construct):
         timeout_seconds = TIMEOUTS_UNSEEN * stage.pusher.timeout_seconds
         self._key = storage.key
         self._removal = stage.removal
-        self.dead_letters = self._queue("DeadLetters", retention_period=Duration.days(14))
+        self.dead_letters = self._queue("DeadLetters", retention_period=Duration.days(KEPT_DAYS))
         acknowledge(
             self.dead_letters,
             {"Serverless-SQSRedrivePolicy": "This is the queue for what could not be brought in."},
@@ -58,23 +59,8 @@ class FeaturePush(Construct):
                 queue=self.dead_letters, max_receive_count=stage.push.attempts
             ),
         )
-        self.undecryptable = sqs.Queue(
-            self,
-            "Undecryptable",
-            # What comes here EventBridge could not decrypt, and leaves encrypted; under the same
-            # key the queue could not be written just when it is needed.
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
-            enforce_ssl=True,
-            retention_period=Duration.days(14),
-            removal_policy=stage.removal,
-        )
-        acknowledge(
-            self.undecryptable,
-            {
-                "AwsSolutions-SQS3": "This is the queue for what could not be decrypted.",
-                "Serverless-SQSRedrivePolicy": "The same.",
-            },
-        )
+        # What comes here EventBridge could not decrypt, and leaves encrypted.
+        self.undecryptable = undelivered(self, "Undecryptable", removal=stage.removal)
         self.bus_name = self._bus(stage)
         function = self._pusher(stage, product, storage, layers)
         mapping = lambda_.EventSourceMapping(

@@ -65,10 +65,7 @@ class ModelRollout(Construct):
             key=storage.key,
         )
         self.workflow.role.allow("lambda:InvokeFunction", on=[self.function.function_arn])
-        self.workflow.role.allow(
-            "cloudwatch:DescribeAlarms",
-            on=[self._arn("cloudwatch", "alarm", name) for name in alarms.values()],
-        )
+        self.workflow.role.allow_looking_at_alarms()
         if stage.rollout.evidence.counts:
             # A metric is no resource that could be named.
             self.workflow.role.allow("cloudwatch:GetMetricData", on=["*"])

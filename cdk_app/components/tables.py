@@ -32,6 +32,10 @@ class Tables(Construct):
             "record",
             stream=dynamodb.StreamViewType.NEW_IMAGE,
             time_to_live_attribute=EXPIRES_AT,
+            # Changed in place, at most twice in 30 days.
+            table_class=dynamodb.TableClass.STANDARD_INFREQUENT_ACCESS
+            if stage.receipts_seldom_read
+            else None,
         )
         # Receipts alone have the attribute. Whoever erases an applicant finds them by it.
         self.decisions.add_global_secondary_index(

@@ -9,10 +9,9 @@ from aws_cdk import Aws, RemovalPolicy
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_scheduler as scheduler
-from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from cdk_app.components.acknowledgements import acknowledge
+from cdk_app.components.dead_letters import undelivered
 from cdk_app.components.own_role import OwnRole
 
 if TYPE_CHECKING:
@@ -36,21 +35,7 @@ class WorkflowTriggers(Construct):
     def __init__(self, scope: Construct, id_: str, *, workflow: Workflow) -> None:
         super().__init__(scope, id_)
         self._workflow = workflow
-        self.dead_letters = sqs.Queue(
-            self,
-            "DeadLetters",
-            # EventBridge can't write under a customer's key without being let in by that key.
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
-            enforce_ssl=True,
-            removal_policy=RemovalPolicy.DESTROY,
-        )
-        acknowledge(
-            self.dead_letters,
-            {
-                "AwsSolutions-SQS3": "This is the queue for what could not be delivered.",
-                "Serverless-SQSRedrivePolicy": "The same.",
-            },
-        )
+        self.dead_letters = undelivered(self, "DeadLetters", removal=RemovalPolicy.DESTROY)
 
     def on_upload(
         self,

@@ -74,6 +74,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, object]:
         return response
     finally:
         log.failed_loads(scorer().failed_loads)
+        log.failed_reads(scorer().failed_reads)
     results = ",".join(result_text(answer, request.request_id) for answer in answers)
     note({"request_id": request.request_id, "applications": len(answers)})
     record(answers, timer, request.request_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
@@ -24,11 +23,6 @@ if TYPE_CHECKING:
 
 logger = Logger(service="guard")
 settings = GuardSettings.from_environment()
-rules = GuardRules(
-    alarms=frozenset(settings.alarms.split(",")),
-    shadow_alarms=frozenset(settings.shadow_alarms.split(",")),
-    baking=timedelta(seconds=settings.baking_seconds),
-)
 guard = Guard(
     S3DynamoModelRegistry(
         settings.product,
@@ -37,7 +31,7 @@ guard = Guard(
     ),
     LambdaPromoter(client("lambda", pipeline_config()), settings.promoter_function),
     SnsChannel(client("sns", pipeline_config()), settings.page_topic),
-    rules=rules,
+    rules=GuardRules.of(settings),
     deployment=settings.deployment,
 )
 

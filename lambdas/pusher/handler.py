@@ -73,7 +73,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 @cache
 def covered() -> int:
     """Have the tombstones of new views there before a row is; once for each process."""
-    return cover_erasures(product, erasures=erasures, tombstones=tombstones)
+    secret = entity_key_secret(settings.entity_key_secret)
+    return cover_erasures(product, secret=secret, erasures=erasures, tombstones=tombstones)
 
 
 def feature_event(record: dict[str, Any]) -> FeatureEvent:

@@ -89,6 +89,7 @@ def health(timer: Stopwatch) -> dict[str, object]:
 
 def record(answer: Answer, timer: Stopwatch, request_id: str) -> None:
     """Log the decision and its stages."""
+    log.failed_reads(scorer().failed_reads)
     decision = answer.decision
     cause = decision.judgement.cause if decision else None
     model = decision.model if decision else None

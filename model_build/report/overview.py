@@ -19,6 +19,7 @@ from credit_core.domain.pages.html import (
     pairs,
     paragraph,
     side_by_side,
+    tiles,
     wide_and_narrow,
 )
 from model_build.report import charts
@@ -89,52 +90,41 @@ def _verdict(facts: Facts) -> Markup:
 
 def _tiles(facts: Facts) -> Markup:
     evaluation, approved, overall = facts.manifest.evaluation, facts.approved, facts.overall
-    tiles = [
-        (
-            "AUC",
-            words.decimal(evaluation.auc.value),
-            words.interval(evaluation.auc.low, evaluation.auc.high),
-        ),
-        (
-            "Gini",
-            words.decimal(evaluation.gini.value),
-            words.interval(evaluation.gini.low, evaluation.gini.high),
-        ),
-        (
-            "KS",
-            words.decimal(evaluation.ks.value),
-            words.interval(evaluation.ks.low, evaluation.ks.high),
-        ),
-        (
-            "Default rate",
-            words.percent(overall.observed),
-            f"{words.percent(overall.expected)} expected",
-        ),
-        (
-            "Approved",
-            words.percent(approved.share, 0),
-            f"at a probability up to {words.percent(approved.cutoff)}",
-        ),
-        (
-            "Default if approved",
-            words.percent(approved.default_rate),
-            words.percent_interval(approved.low, approved.high)
-            if approved.share
-            else words.UNKNOWN,
-        ),
-    ]
-    return element(
-        "dl",
-        *(
-            element(
-                "div",
-                element("dt", name),
-                element("dd", value, kind="value"),
-                element("dd", note, kind="note"),
-            )
-            for name, value, note in tiles
-        ),
-        kind="tiles",
+    return tiles(
+        [
+            (
+                "AUC",
+                words.decimal(evaluation.auc.value),
+                words.interval(evaluation.auc.low, evaluation.auc.high),
+            ),
+            (
+                "Gini",
+                words.decimal(evaluation.gini.value),
+                words.interval(evaluation.gini.low, evaluation.gini.high),
+            ),
+            (
+                "KS",
+                words.decimal(evaluation.ks.value),
+                words.interval(evaluation.ks.low, evaluation.ks.high),
+            ),
+            (
+                "Default rate",
+                words.percent(overall.observed),
+                f"{words.percent(overall.expected)} expected",
+            ),
+            (
+                "Approved",
+                words.percent(approved.share, 0),
+                f"at a probability up to {words.percent(approved.cutoff)}",
+            ),
+            (
+                "Default if approved",
+                words.percent(approved.default_rate),
+                words.percent_interval(approved.low, approved.high)
+                if approved.share
+                else words.UNKNOWN,
+            ),
+        ]
     )
 
 

@@ -28,7 +28,7 @@ def test_no_body_makes_the_handler_fail_or_approve_what_is_faulty(
     handler: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scorer = a_scorer_for_everybody()
-    in_function = SimpleNamespace(score=scorer.score, failed_loads=deque())
+    in_function = SimpleNamespace(score=scorer.score, failed_loads=deque(), failed_reads=deque())
     monkeypatch.setattr(handler, "scorer", lambda: in_function)
 
     def send(body: bytes) -> tuple[int, str]:

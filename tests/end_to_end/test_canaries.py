@@ -247,15 +247,17 @@ class Paths:
         refused = folder / "refused.parquet"
         refused.write_bytes(good.read_bytes()[:-20])
         s3: S3Client = self.aws.client("s3")
+        lake = self.deployment["LakeBucket"]
+        prefix = f"{PRODUCT.view_prefix(BUREAU)}canaries-{uuid.uuid4().hex}/"
         for path in (good, refused):
-            key = f"{PRODUCT.view_prefix(BUREAU)}canaries-{uuid.uuid4().hex}.parquet"
-            s3.put_object(Bucket=self.deployment["LakeBucket"], Key=key, Body=path.read_bytes())
-            done = self.credit("materialize", "--prefix", key, check=False)
-            # Too many rejected rows and a file that can't be read both fail their runs.
-            assert done.returncode == 1
-            self.flock.answers += [done.stdout.decode(), done.stderr.decode()]
-            # Later tests train on the lake and count its files.
-            s3.delete_object(Bucket=self.deployment["LakeBucket"], Key=key)
+            s3.put_object(Bucket=lake, Key=f"{prefix}{path.name}", Body=path.read_bytes())
+        done = self.credit("materialize", "--prefix", prefix, check=False)
+        # Too many rejected rows, and a file that can't be read: either fails the run.
+        assert done.returncode == 1
+        self.flock.answers += [done.stdout.decode(), done.stderr.decode()]
+        # Later tests train on the lake and count its files.
+        for path in (good, refused):
+            s3.delete_object(Bucket=lake, Key=f"{prefix}{path.name}")
 
     def erase(self) -> None:
         for canary in self.flock.release("erased", ERASED):
@@ -432,9 +434,14 @@ def test_what_looks_for_them_finds_what_is_there(
     assert client(an_application(application_id=known)).status == 200
     eventually(lambda: any(known in name for name in places.names("ReceiptsBucket")))
 
-    found = {place for place, texts in places.all() if any(known in text for text in texts)}
+    looked_at = {
+        "logs": places.logs(),
+        "DecisionsTable": places.table("DecisionsTable"),
+        "ReceiptsBucket": places.bucket("ReceiptsBucket"),
+    }
+    found = {place for place, texts in looked_at.items() if any(known in text for text in texts)}
 
-    assert {"logs", "DecisionsTable", "ReceiptsBucket"} <= found
+    assert found == set(looked_at)
 
 
 def context(text: str, mark: str) -> str:

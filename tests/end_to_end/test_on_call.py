@@ -81,7 +81,7 @@ def test_a_dead_letter_is_seen_shown_without_values_and_moved_back(
     sqs.send_message(QueueUrl=url, MessageBody=json.dumps(row))
 
     waiting: dict[str, Any] = {
-        queue["name"]: queue["waiting"] for queue in credit.json("queues")["queues"]
+        queue["queue"]: queue["waiting"] for queue in credit.json("queues")["queues"]
     }
     shown = credit("queues", "show", "push-dead-letters").stdout.decode()
     status = credit("status", check=False)

@@ -195,4 +195,4 @@ def test_on_call_is_told_how_to_redrive(deployment: Deployment) -> None:
     path = "operations/Pager/ReceiptsNotArchived"
     said = properties(deployment.at(path, "AWS::CloudWatch::Alarm"))["AlarmDescription"]
 
-    assert '{"redrive": {}}' in said
+    assert "`credit archive redrive`" in said

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from tests.infrastructure.templates import Deployment
 
 FUNCTION, MAPPING = "AWS::Lambda::Function", "AWS::Lambda::EventSourceMapping"
-STATE_MACHINE = "AWS::StepFunctions::StateMachine"
 SCORER = "scoring/Scorer/Scorer/Function"
 
 ACCOUNT_LIMIT, LEFT_FOR_OTHERS = 1_000, 100

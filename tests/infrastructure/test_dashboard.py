@@ -45,7 +45,8 @@ AWS_METRICS: dict[str, dict[str, list[set[str]]]] = {
         "Errors": [FUNCTIONS, BY_ALIAS],
         "Invocations": [FUNCTIONS, BY_ALIAS],
         "IteratorAge": [FUNCTIONS],
-        "ProvisionedConcurrencySpilloverInvocations": [FUNCTIONS, BY_ALIAS],
+        # Of versions, which are what is kept warm here, and of no alias.
+        "ProvisionedConcurrencySpilloverInvocations": [FUNCTIONS],
         "ProvisionedConcurrencyUtilization": [BY_ALIAS],
         "Throttles": [FUNCTIONS, BY_ALIAS],
     },
@@ -236,6 +237,8 @@ def test_the_stages_of_a_request_are_shown_and_the_budget_with_them(
         graph = graphs[f"Stages of a decision, {percentile}"]
         assert [metric[1] for metric in graph["metrics"]] == list(STAGES)
         assert all(metric[-1]["stat"] == percentile for metric in graph["metrics"])
+        # The p99s of stages are no parts of the p99 of all.
+        assert bool(graph.get("stacked")) is (percentile == "p50")
     for title in ("Clients wait for a decision", "The scorer takes"):
         (limit,) = graphs[title]["annotations"]["horizontal"]
         assert limit["value"] == deployment.stage.latency_budget_ms

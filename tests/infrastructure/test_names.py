@@ -29,6 +29,7 @@ NAMED_OTHERWISE = {
     # Nothing keeps two from having one name, but who should know which is which?
     "AWS::ApiGateway::RestApi": ["Name"],
     "AWS::Logs::QueryDefinition": ["Name"],
+    "AWS::WAFv2::WebACL": ["VisibilityConfig/MetricName"],
 }
 # How AWS wants some names to begin.
 DEMANDED = re.compile(r"\A(alias/|/aws/vendedlogs/states/|aws-waf-logs-)")

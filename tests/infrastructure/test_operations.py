@@ -12,12 +12,15 @@ from cdk_app.components.alarms_pipelines import WITHOUT_SUCCESS
 from cdk_app.components.channels import Channels
 from cdk_app.components.pager import MOST_DESCRIPTION, Figure, Pager, kebab
 from cdk_app.stages import PROD
+from credit_cli.costs import SHAPES
 from credit_core.domain.metrics import Metric, outcome_metric
 from credit_core.domain.policy_definition import Outcome
 from credit_core.domain.product import load_product
 from tests.infrastructure.templates import properties, statements
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.infrastructure.templates import Deployment
 
 PRODUCT = load_product("personal_loan")
@@ -36,6 +39,9 @@ PAGING = {
     "ScorerThrottles",
 }
 """Where applicants are not served as promised, or a model that does so would stay."""
+
+FEW = {"FewFaultReferrals", "FewServerErrors"}
+"""Page too, where CloudWatch calculates."""
 
 RUNBOOKS = {
     *("api-errors", "api-latency", "challenger-failures", "damaged-receipts", "dead-letters"),
@@ -92,11 +98,12 @@ def assert_somebody_is_told(deployment: Deployment) -> None:
     alone = not deployment.stage.alarms.composite
     for name in names_of_alarms(deployment):
         alarm = named(deployment, name)
-        told = {INFORM_TOPIC} | ({PAGE_TOPIC} if alone and name in PAGING else set())
+        told = {INFORM_TOPIC} | ({PAGE_TOPIC} if alone and name in PAGING | FEW else set())
         for actions in ("AlarmActions", "OKActions"):
             assert set(deployment.texts(alarm[actions], "operations")) == told, (name, actions)
         assert alarm.get("ActionsEnabled", True) is True, name
     assert set(names_of_alarms(deployment)) >= PAGING
+    assert (set(names_of_alarms(deployment)) >= FEW) is deployment.stage.alarms.metric_math
     assert bool(deployment.of_type(COMPOSITE)) is not alone
 
 
@@ -105,7 +112,7 @@ def assert_one_alarm_pages_for_all(deployment: Deployment) -> None:
     for actions in ("AlarmActions", "OKActions"):
         assert deployment.texts(composite[actions], "operations") == [PAGE_TOPIC]
     assert composite.get("ActionsEnabled", True) is True
-    children = {f'ALARM("{deployment.stage.prefix}-{kebab(name)}")' for name in PAGING}
+    children = {f'ALARM("{deployment.stage.prefix}-{kebab(name)}")' for name in PAGING | FEW}
     assert set(composite["AlarmRule"].split(" OR ")) == children
 
 
@@ -172,6 +179,17 @@ def test_the_page_stays_within_cloudwatchs_limits_however_many_views_a_product_h
         assert kebab(view.name.title().replace("_", "")) not in rule
 
 
+@pytest.mark.parametrize("name", ["dev", "prod"])
+def test_the_estimate_of_costs_counts_the_alarms_that_there_are(
+    deployments: Mapping[str, Deployment], name: str
+) -> None:
+    """Each metric of an expression is charged for."""
+    alarms = deployments[name].of_type(ALARM).values()
+    charged = sum(len(measured(properties(alarm))) for alarm in alarms)
+
+    assert SHAPES[name].alarms == pytest.approx(charged, rel=0.1)
+
+
 def test_the_page_is_made_after_the_alarms_that_it_names(prod: Deployment) -> None:
     """CloudWatch refuses a rule that names an alarm which is not there."""
     template = prod.templates["operations"]["Resources"]
@@ -181,7 +199,7 @@ def test_the_page_is_made_after_the_alarms_that_it_names(prod: Deployment) -> No
         template[id_]["Properties"]["AlarmName"]
         for id_ in waits_for
         if template[id_]["Type"] == ALARM
-    } == {f"{prod.stage.prefix}-{kebab(name)}" for name in PAGING}
+    } == {f"{prod.stage.prefix}-{kebab(name)}" for name in PAGING | FEW}
 
 
 def test_every_alarm_says_what_is_wrong_and_names_its_runbook(deployment: Deployment) -> None:
@@ -278,10 +296,19 @@ def test_p99_above_the_budget_pages(
     deployment: Deployment, path: str, namespace: str, metric: str
 ) -> None:
     alarm = properties(deployment.at(path, ALARM))
+    budget = deployment.stage.latency_budget_ms
 
-    assert (alarm["Namespace"], alarm["MetricName"]) == (namespace, metric)
-    assert alarm["ExtendedStatistic"] == "p99"
-    assert alarm["Threshold"] == deployment.stage.latency_budget_ms
+    if deployment.stage.alarms.metric_math:
+        looked_at = measured(alarm)
+        assert {
+            (found["Metric"]["Namespace"], found["Metric"]["MetricName"]) for found in looked_at
+        } == {(namespace, metric)}
+        assert [found["Stat"] for found in looked_at] == ["p99", f"PR(:{budget})", "SampleCount"]
+        assert expression(alarm) == "IF((100 - within) / 100 * requests >= 2.5, p99, 0)"
+    else:
+        assert (alarm["Namespace"], alarm["MetricName"]) == (namespace, metric)
+        assert alarm["ExtendedStatistic"] == "p99"
+    assert alarm["Threshold"] == budget
     assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
 
 
@@ -292,9 +319,28 @@ def test_one_slow_request_wakes_nobody_in_prod(prod: Deployment) -> None:
 
 
 def test_the_promised_latency_is_that_of_a_decision(deployment: Deployment) -> None:
-    found = dimensions_of(deployment, properties(deployment.at(API_LATENCY, ALARM)))
+    for looked_at in measured(properties(deployment.at(API_LATENCY, ALARM))):
+        found = dimensions_of(deployment, looked_at["Metric"])
+        assert (found["Method"], found["Resource"]) == ("POST", "/v1/decisions")
 
-    assert (found["Method"], found["Resource"]) == ("POST", "/v1/decisions")
+
+@pytest.mark.parametrize(
+    ("name", "part", "whole"),
+    [
+        ("FewServerErrors", "5XXError", "Count"),
+        ("FewFaultReferrals", "FaultReferrals", "Decisions"),
+    ],
+)
+def test_an_outage_wakes_somebody_where_one_an_hour_applies(
+    prod: Deployment, name: str, part: str, whole: str
+) -> None:
+    """Three within five minutes never come together there."""
+    alarm = named(prod, name)
+
+    assert [found["Metric"]["MetricName"] for found in measured(alarm)] == [part, whole]
+    assert {found["Period"] for found in measured(alarm)} == {3 * 3_600}
+    assert expression(alarm) == "IF(part >= 2 AND whole < 180, part / whole, 0)"
+    assert alarm["Threshold"] == 0.2
 
 
 def test_cloudwatch_may_use_the_encrypted_topics(deployment: Deployment) -> None:
@@ -485,10 +531,14 @@ def test_what_runs_each_day_is_missed_after_two(
     deployment: Deployment, name: str, metric: str
 ) -> None:
     alarm = named(deployment, name)
+    (found,) = measured(alarm)
 
-    assert alarm["MetricName"] == metric
+    assert found["Metric"]["MetricName"] == metric
     assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
-    assert (alarm["Period"], alarm["EvaluationPeriods"]) == (86_400, 2)
+    assert (found["Period"], alarm["EvaluationPeriods"]) == (86_400, 2)
+    if deployment.stage.alarms.metric_math:
+        # CloudWatch looks further back than two periods, and passes over those without figures.
+        assert expression(alarm) == "SUM([FILL(part0, 0)])"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -52,7 +54,8 @@ TRAINER = "retraining/Retraining/Trainer/Function"
 PROMOTER = "retraining/Rollout/Promoter/Function"
 PAGE_TOPIC, INFORM_TOPIC = "storage/Alarms/Page", "storage/Alarms/Inform"
 # In the name of whoever publishes SNS encrypts under this one.
-USE_OF_ALARMS_KEY = {action: {KEY, "storage/Alarms/Key"} for action in USE_OF_KEY}
+ALARMS_KEY = "storage/Alarms/Key"
+USE_OF_ALARMS_KEY = {action: {KEY, ALARMS_KEY} for action in USE_OF_KEY}
 RETRAINING_TRIGGERS = "retraining/Retraining/Triggers"
 SERVED_SET = "archive/Evidence/ServedSet/Function"
 COMPARER, SKEW_METER = "archive/Evidence/Comparer/Function", "archive/Skew/Meter/Function"
@@ -61,6 +64,8 @@ HERE = "<Region>:<AccountId>"
 
 # AWS knows no resource for these, so that they are allowed on "*".
 METRICS, FIGURES = "cloudwatch:PutMetricData", "cloudwatch:GetMetricData"
+# With less CloudWatch refuses whoever asks for composite alarms as well.
+ALARM_STATES = "cloudwatch:DescribeAlarms"
 TRACES = ("xray:PutTelemetryRecords", "xray:PutTraceSegments")
 WORKFLOW_LOGS_AND_TRACES = (
     *("logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:DescribeLogGroups"),
@@ -123,13 +128,7 @@ def expected(stage: str, *, tracing: bool) -> dict[str, Permissions]:
         "lambda:UpdateAlias": shifted,
         "lambda:GetProvisionedConcurrencyConfig": shifted,
         "lambda:InvokeFunction": {"scoring/Rehearsal/Rehearsal/Function"},
-        "cloudwatch:DescribeAlarms": {
-            f"arn:<Partition>:cloudwatch:{HERE}:alarm:{prefix}-{name}"
-            for name in (
-                *("api-server-errors", "batch-errors", "fault-referrals", "model-load-failure"),
-                *("records-errors", "scorer-errors", "scorer-latency", "scorer-throttles"),
-            )
-        },
+        ALARM_STATES: {"*"},
     }
     covering = {
         "dynamodb:GetItem": {REGISTRY},
@@ -387,21 +386,7 @@ def expected(stage: str, *, tracing: bool) -> dict[str, Permissions]:
         "retraining/Rollout/Workflow/Role": workflow(
             {
                 "lambda:InvokeFunction": {PROMOTER},
-                "cloudwatch:DescribeAlarms": {
-                    f"arn:<Partition>:cloudwatch:{HERE}:alarm:{prefix}-{name}"
-                    for name in (
-                        *("challenger-failures", "model-load-failure"),
-                        *(
-                            ()
-                            if stage == "local"
-                            else (
-                                *("api-latency", "api-server-errors", "fault-referrals"),
-                                *("referral-rate", "scorer-errors", "scorer-latency"),
-                                "scorer-throttles",
-                            )
-                        ),
-                    )
-                },
+                ALARM_STATES: {"*"},
                 **({} if stage == "local" else {FIGURES: {"*"}}),
             }
         ),
@@ -496,6 +481,142 @@ def assert_each_role_may_do_what_is_written(deployment: Deployment) -> None:
     assert granted(deployment) == expected(stage.name, tracing=stage.tracing)
 
 
+ROLLOUT, APPROVALS, LOCK, WATERMARK, ERASED_LIST = (
+    f"personal_loan#{name}"
+    for name in ("rollout", "approvals", "retraining", "materialization", "erased")
+)
+PROMOTER_ROLE = "retraining/Rollout/Promoter/Role"
+HELD_TO: dict[str, set[tuple[str, str]]] = {
+    "archive/Erasure/Eraser/Role": {
+        *((action, ERASED_LIST) for action in ("GetItem", "Query", "UpdateItem"))
+    },
+    "archive/Skew/Meter/Role": {("BatchGetItem", ERASED_LIST)},
+    "materialization/Features/Materializer/Role": {
+        *((action, ERASED_LIST) for action in ("GetItem", "Query", "UpdateItem"))
+    },
+    "materialization/Features/Planner/Role": {("GetItem", WATERMARK)},
+    "materialization/Features/Reconciler/Role": {("UpdateItem", WATERMARK)},
+    "materialization/Freshness/Meter/Role": {("Query", "personal_loan")},
+    "materialization/Push/Pusher/Role": {
+        *((action, ERASED_LIST) for action in ("BatchGetItem", "GetItem", "Query", "UpdateItem"))
+    },
+    "retraining/Guard/Guard/Role": {("Query", ROLLOUT)},
+    "retraining/Retraining/Trainer/Role": {
+        *((action, "personal_loan") for action in ("GetItem", "PutItem")),
+        *((action, LOCK) for action in ("GetItem", "PutItem")),
+        ("GetItem", ROLLOUT),
+    },
+    "retraining/Retraining/Workflow/Role": {
+        *((action, LOCK) for action in ("DeleteItem", "GetItem", "PutItem"))
+    },
+    "retraining/Rollout/Approver/Role": {
+        *((action, APPROVALS) for action in ("GetItem", "PutItem")),
+        ("GetItem", ROLLOUT),
+    },
+    PROMOTER_ROLE: {
+        *((action, "personal_loan") for action in ("GetItem", "UpdateItem")),
+        *((action, ROLLOUT) for action in ("ConditionCheckItem", "GetItem", "PutItem", "Query")),
+    },
+    RECORDS: {("GetItem", "personal_loan"), ("GetItem", ROLLOUT)},
+    REHEARSAL: {("GetItem", ROLLOUT)},
+    # They read the pointer and the model that it names, in one call with features and decisions.
+    SCORER: {("BatchGetItem", "*")},
+    BATCH: {("BatchGetItem", "*")},
+}
+"""Who may do what to which partitions of the registry: models, the pointer, approvals, the lock,
+the watermark and the erased share one table, and conditions alone keep them apart.
+"""
+
+
+def assert_each_role_keeps_to_its_partitions_of_the_registry(deployment: Deployment) -> None:
+    found: dict[str, set[tuple[str, str]]] = {}
+    for path, policy in deployment.of_type(POLICY).items():
+        for statement in statements(properties(policy)["PolicyDocument"]):
+            if REGISTRY not in deployment.texts(statement["Resource"], stack_of(path)):
+                continue
+            condition = statement.get("Condition", {}).get("ForAllValues:StringEquals", {})
+            (role,) = deployment.texts(properties(policy)["Roles"], stack_of(path))
+            for action in statement["Action"]:
+                assert action.startswith("dynamodb:"), path
+                for partition in condition.get("dynamodb:LeadingKeys", ["*"]):
+                    held_to = (action.removeprefix("dynamodb:"), partition)
+                    found.setdefault(role, set()).add(held_to)
+    # Where a person approves it notes that it asks, and looks at the word.
+    asking = {("GetItem", APPROVALS), ("PutItem", APPROVALS)}
+    asks = asking if deployment.stage.rollout.approval_hours else set()
+    assert found == HELD_TO | {PROMOTER_ROLE: HELD_TO[PROMOTER_ROLE] | asks}
+
+
+def test_each_role_keeps_to_its_partitions_of_the_registry(deployment: Deployment) -> None:
+    assert_each_role_keeps_to_its_partitions_of_the_registry(deployment)
+
+
+def assert_the_eraser_changes_nothing_of_a_record_but_its_end(deployment: Deployment) -> None:
+    path = "archive/Erasure/Eraser/Role/DefaultPolicy"
+    document = properties(deployment.at(path, POLICY))["PolicyDocument"]
+    (statement,) = (
+        found
+        for found in statements(document)
+        if DECISIONS in deployment.texts(found["Resource"], stack_of(path))
+        and "dynamodb:UpdateItem" in found["Action"]
+    )
+    attributes = {"dynamodb:Attributes": ["application_id", "expires_at", "record"]}
+    assert statement.get("Condition") == {"ForAllValues:StringEquals": attributes}
+
+
+def test_the_eraser_changes_nothing_of_a_record_but_its_end(deployment: Deployment) -> None:
+    assert_the_eraser_changes_nothing_of_a_record_but_its_end(deployment)
+
+
+def conditions_of(deployment: Deployment) -> list[tuple[str, int]]:
+    """Return each statement of a role that has a condition, by its policy and its place there."""
+    return [
+        (path, place)
+        for path, policy in deployment.of_type(POLICY).items()
+        for place, statement in enumerate(properties(policy)["PolicyDocument"]["Statement"])
+        if "Condition" in statement
+    ]
+
+
+def test_a_condition_that_is_dropped_would_be_noticed(prod: Deployment) -> None:
+    """Each of every role: what a permission is held to is as much of it as its resource."""
+    conditions = conditions_of(prod)
+    assert len(conditions) >= 60
+    for path, place in conditions:
+        document = copy.deepcopy(properties(prod.at(path, POLICY))["PolicyDocument"])
+        del document["Statement"][place]["Condition"]
+        mutant = prod.changed(path, POLICY, PolicyDocument=document)
+
+        with pytest.raises((AssertionError, KeyError)):
+            assert_what_roles_are_held_to(mutant)
+
+
+def assert_a_listing_shows_what_is_ones_own(deployment: Deployment) -> None:
+    for path, policy in deployment.of_type(POLICY).items():
+        for statement in statements(properties(policy)["PolicyDocument"]):
+            if {"s3:ListBucket", "s3:ListBucketVersions"} & set(statement["Action"]):
+                # A bucket that empties itself at its end is listed whole.
+                if path == f"{EMPTIER}/DefaultPolicy":
+                    continue
+                ((test, asked),) = statement["Condition"].items()
+                assert test in {"StringLike", "StringLikeIfExists"}, path
+                prefixes = asked["s3:prefix"]
+                for prefix in [prefixes] if isinstance(prefixes, str) else prefixes:
+                    assert re.fullmatch(r"[a-z_-]+/.*\*", prefix), path
+
+
+def assert_what_roles_are_held_to(deployment: Deployment) -> None:
+    for claim in (
+        assert_each_role_keeps_to_its_partitions_of_the_registry,
+        assert_the_eraser_changes_nothing_of_a_record_but_its_end,
+        assert_a_listing_shows_what_is_ones_own,
+        assert_keys_are_used_by_way_of_services_only,
+        assert_metrics_are_published_in_this_services_namespace_only,
+        test_who_measures_freshness_reads_nobodys_features,
+    ):
+        claim(deployment)
+
+
 def with_statement(deployment: Deployment, role: str, statement: dict[str, Any]) -> Deployment:
     path = f"{role}/DefaultPolicy"
     document = properties(deployment.at(path, POLICY))["PolicyDocument"]
@@ -539,13 +660,18 @@ def test_only_what_aws_cannot_narrow_is_allowed_everywhere(deployment: Deploymen
         if "*" in resources
     }
 
-    assert everywhere <= {*WORKFLOW_LOGS_AND_TRACES, METRICS, FIGURES}
+    assert everywhere <= {*WORKFLOW_LOGS_AND_TRACES, METRICS, FIGURES, ALARM_STATES}
 
 
-def test_the_data_key_is_used_by_way_of_services_only(deployment: Deployment) -> None:
+def test_keys_are_used_by_way_of_services_only(deployment: Deployment) -> None:
+    assert_keys_are_used_by_way_of_services_only(deployment)
+
+
+def assert_keys_are_used_by_way_of_services_only(deployment: Deployment) -> None:
+    keys = {KEY, ALARMS_KEY}
     for path, policy in deployment.of_type(POLICY).items():
         for statement in statements(properties(policy)["PolicyDocument"]):
-            if KEY in deployment.texts(statement["Resource"], stack_of(path)) and any(
+            if keys & set(deployment.texts(statement["Resource"], stack_of(path))) and any(
                 action.startswith("kms:") for action in statement["Action"]
             ):
                 services = statement["Condition"]["StringEquals"]["kms:ViaService"]
@@ -568,6 +694,10 @@ def test_who_moves_the_watermark_cannot_move_the_rollout_pointer(deployment: Dep
 
 
 def test_metrics_are_published_in_this_services_namespace_only(deployment: Deployment) -> None:
+    assert_metrics_are_published_in_this_services_namespace_only(deployment)
+
+
+def assert_metrics_are_published_in_this_services_namespace_only(deployment: Deployment) -> None:
     publishing = {
         path: statement["Condition"]
         for path, policy in deployment.of_type(POLICY).items()

@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aws_cdk import RemovalPolicy
 
+from cdk_app.components.api_routes import BATCHES_PATH
 from cdk_app.components.firewall import MANAGED_RULES, at_most
 from cdk_app.components.log_protection import LONGEST_EXPRESSION, applicant_keys
 from credit_core.domain.batch_body import MAXIMUM_BATCH_BYTES
 from credit_core.domain.product import load_product
 from tests.infrastructure.templates import properties, stack_of, statements
-from tests.infrastructure.test_permissions import granted
+from tests.infrastructure.test_permissions import (
+    assert_a_listing_shows_what_is_ones_own,
+    granted,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,6 +65,14 @@ MATERIALIZER, PUSHER = (
 EMPTIER = re.compile(r"storage/.*Emptier/Role")
 ERASER = re.compile(r".*Eraser/Role")
 
+KEYS_ARE_USED_BY = frozenset(
+    {
+        *("cloudwatch.amazonaws.com", "events.amazonaws.com"),
+        "logs.<Region>.<URLSuffix>",
+    }
+)
+"""Services that encrypt in their own name, not in that of a role."""
+
 REGULATION_B_DAYS = 31 * 25
 """25 months at their longest. Source: 12 CFR 1002.12(b)."""
 
@@ -96,6 +108,8 @@ def assert_a_firewall_stands_before_the_api(deployment: Deployment) -> None:
     assert deployment.text(association["WebACLArn"], "scoring") == f"{FIREWALL}/WebAcl"
     assert deployment.text(association["ResourceArn"], "scoring").endswith(f"/stages/{LIVE}")
     firewall = properties(deployment.at(f"{FIREWALL}/WebAcl", WEB_ACL))
+    # What no rule blocks is let in: the API asks for a token itself.
+    assert firewall["DefaultAction"] == {"Allow": {}}
     rules = {rule["Name"]: rule for rule in firewall["Rules"]}
     for name in MANAGED_RULES:
         assert rules[name]["OverrideAction"] == {"None": {}}, name
@@ -110,12 +124,18 @@ def assert_a_firewall_stands_before_the_api(deployment: Deployment) -> None:
     assert flood["Limit"] == limits.requests_per_address_in_five_minutes
     assert flood["AggregateKeyType"] == "IP"
     assert "ScopeDownStatement" not in flood
-    size, _ = rules["OversizedBody"]["Statement"]["AndStatement"]["Statements"]
+    size, other = rules["OversizedBody"]["Statement"]["AndStatement"]["Statements"]
+    batch, posted, stated = rules["OversizedBatch"]["Statement"]["AndStatement"]["Statements"]
+    # The path that the one leaves out is the path that the other is about.
+    assert other == {"NotStatement": {"Statement": batch}}
+    assert batch["ByteMatchStatement"]["SearchString"] == BATCHES_PATH
+    assert batch["ByteMatchStatement"]["PositionalConstraint"] == "ENDS_WITH"
+    assert batch["ByteMatchStatement"]["FieldToMatch"] == {"UriPath": {}}
+    assert posted["ByteMatchStatement"]["SearchString"] == "POST"
     constraint = size["SizeConstraintStatement"]
     assert (constraint["ComparisonOperator"], constraint["Size"]) == ("GT", limits.body_bytes)
     # What is beyond what the firewall looks at is over the limit, too.
     assert constraint["FieldToMatch"] == {"Body": {"OversizeHandling": "MATCH"}}
-    stated = rules["OversizedBatch"]["Statement"]["AndStatement"]["Statements"][-1]
     length = stated["NotStatement"]["Statement"]["RegexMatchStatement"]
     assert length["RegexString"] == at_most(MAXIMUM_BATCH_BYTES)
 
@@ -129,9 +149,12 @@ def assert_the_firewall_keeps_no_request(deployment: Deployment) -> None:
         group = properties(deployment.at(f"{FIREWALL}/Log", LOGS))
         assert destination.endswith(deployment.text(group["LogGroupName"], "scoring"))
         hidden = log["RedactedFields"]
-        assert {"SingleHeader": {"Name": "authorization"}} in hidden
+        for header in ("authorization", "cookie"):
+            assert {"SingleHeader": {"Name": header}} in hidden
         assert {"QueryString": {}} in hidden
         assert log["LoggingFilter"]["DefaultBehavior"] == "DROP"
+        (kept,) = log["LoggingFilter"]["Filters"]
+        assert kept["Conditions"] == [{"ActionCondition": {"Action": "BLOCK"}}]
 
 
 def logs_of(deployment: Deployment) -> Iterator[tuple[str, str]]:
@@ -189,6 +212,10 @@ def assert_no_log_holds_a_body(deployment: Deployment) -> None:
     for path, machine in deployment.of_type(MACHINE).items():
         logging = properties(machine)["LoggingConfiguration"]
         assert logging["IncludeExecutionData"] is False, path
+    for path, function in deployment.of_type(FUNCTION).items():
+        variables = properties(function).get("Environment", {}).get("Variables", {})
+        # Powertools would write down each event.
+        assert not {"POWERTOOLS_DEV", "POWERTOOLS_LOGGER_LOG_EVENT"} & set(variables), path
 
 
 def assert_keys_rotate_and_are_for_this_account(deployment: Deployment) -> None:
@@ -198,7 +225,10 @@ def assert_keys_rotate_and_are_for_this_account(deployment: Deployment) -> None:
             assert found["EnableKeyRotation"] is True, path
         for statement in statements(found["KeyPolicy"]):
             principal = statement["Principal"]
+            if statement["Effect"] == "Deny":
+                continue
             if "Service" in principal:
+                assert deployment.text(principal["Service"], stack_of(path)) in KEYS_ARE_USED_BY
                 assert statement["Condition"], path
             else:
                 (name,) = deployment.texts(principal["AWS"], stack_of(path))
@@ -215,6 +245,8 @@ def assert_the_archive_is_locked(deployment: Deployment) -> None:
     }
     assert kept[False] == deployment.stage.receipt_days
     for rule in rules:
+        # Of all objects, whatever they are called.
+        assert not {"Filter", "ObjectSizeGreaterThan", "ObjectSizeLessThan", "Prefix"} & set(rule)
         if "NoncurrentVersionExpiration" in rule:
             # An old version is an object whose time is over: it must not have another one.
             assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
@@ -231,6 +263,19 @@ def assert_the_archive_is_locked(deployment: Deployment) -> None:
     assert retention["Mode"] == "COMPLIANCE"
     # Those of an erased applicant, which bear a tag, end no earlier either.
     assert REGULATION_B_DAYS <= retention["Days"] <= min(kept.values())
+
+
+def assert_nobody_ends_the_key_of_what_is_locked(deployment: Deployment) -> None:
+    denied = {
+        action
+        for statement in statements(properties(deployment.at(DATA_KEY, KEY))["KeyPolicy"])
+        if statement["Effect"] == "Deny"
+        and statement["Principal"] == {"AWS": "*"}
+        and "Condition" not in statement
+        for action in statement["Action"]
+    }
+    ending = {"kms:DisableKey", "kms:ScheduleKeyDeletion"}
+    assert denied == (ending if deployment.stage.receipts_locked else set())
 
 
 def assert_nobody_can_delete_the_archive(deployment: Deployment) -> None:
@@ -307,17 +352,6 @@ def assert_only_the_materialization_and_erasure_write_features(deployment: Deplo
         if any(table in permissions.get(action, ()) for action in REMOVES)
     }
     assert all(ERASER.fullmatch(role) for role in removing)
-
-
-def assert_a_listing_shows_what_is_ones_own(deployment: Deployment) -> None:
-    for path, policy in deployment.of_type(POLICY).items():
-        for statement in statements(properties(policy)["PolicyDocument"]):
-            if "s3:ListBucket" in statement["Action"]:
-                ((test, asked),) = statement["Condition"].items()
-                assert test in {"StringLike", "StringLikeIfExists"}, path
-                prefixes = asked["s3:prefix"]
-                for prefix in [prefixes] if isinstance(prefixes, str) else prefixes:
-                    assert re.fullmatch(r"[a-z_-]+/.*\*", prefix), path
 
 
 def texts_in(value: Any) -> Iterator[str]:
@@ -441,6 +475,17 @@ def without_statement(path: str, type_: str, sid: str) -> Breach:
     return editing(path, type_, "PolicyDocument", narrowed)
 
 
+def without_key_statement(sid: str) -> Breach:
+    return editing(
+        DATA_KEY,
+        KEY,
+        "KeyPolicy",
+        lambda policy: {
+            "Statement": [found for found in policy["Statement"] if found.get("Sid") != sid]
+        },
+    )
+
+
 def with_rule(name: str, **changes: Any) -> Breach:
     def edit(rules: Any) -> Any:
         return [rule | changes if rule["Name"] == name else rule for rule in rules]
@@ -519,6 +564,15 @@ BASELINE = (
             "no limit of requests": without_rule("FloodFromOneAddress"),
             "no limit of bodies": without_rule("OversizedBody"),
             "no limit of batches": without_rule("OversizedBatch"),
+            "everything blocked": changing(
+                f"{FIREWALL}/WebAcl", WEB_ACL, DefaultAction={"Block": {}}
+            ),
+            "batches of another path": editing(
+                f"{FIREWALL}/WebAcl",
+                WEB_ACL,
+                "Rules",
+                lambda rules: json.loads(json.dumps(rules).replace(BATCHES_PATH, "s")),
+            ),
             "a limit that only counts": with_rule("OversizedBody", Action={"Count": {}}),
         },
     ),
@@ -527,6 +581,18 @@ BASELINE = (
         {
             "samples": with_rule(
                 "OversizedBody", VisibilityConfig={"SampledRequestsEnabled": True}
+            ),
+            "what is let in": editing(
+                f"{FIREWALL}/Logging",
+                FIREWALL_LOG,
+                "LoggingFilter",
+                lambda found: json.loads(json.dumps(found).replace("BLOCK", "ALLOW")),
+            ),
+            "cookies": editing(
+                f"{FIREWALL}/Logging",
+                FIREWALL_LOG,
+                "RedactedFields",
+                lambda fields: [found for found in fields if "cookie" not in json.dumps(found)],
             ),
             "tokens": changing(f"{FIREWALL}/Logging", FIREWALL_LOG, RedactedFields=[]),
             "all requests": changing(
@@ -573,6 +639,7 @@ BASELINE = (
                 "MethodSettings",
                 lambda settings: [found | {"DataTraceEnabled": True} for found in settings],
             ),
+            "events": with_variable(SCORER_FUNCTION, "POWERTOOLS_LOGGER_LOG_EVENT", "true"),
             "inputs of runs": editing(
                 MATERIALIZATION,
                 MACHINE,
@@ -586,6 +653,20 @@ BASELINE = (
         {
             "data key": changing(DATA_KEY, KEY, EnableKeyRotation=False),
             "alarms' key": changing("storage/Alarms/Key", KEY, EnableKeyRotation=False),
+            "another service": editing(
+                DATA_KEY,
+                KEY,
+                "KeyPolicy",
+                lambda policy: {
+                    "Statement": [
+                        *policy["Statement"],
+                        {
+                            **policy["Statement"][-1],
+                            "Principal": {"Service": "ec2.amazonaws.com"},
+                        },
+                    ]
+                },
+            ),
             "everybody": editing(
                 DATA_KEY,
                 KEY,
@@ -627,6 +708,14 @@ BASELINE = (
                     lock | {"Rule": {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 700}}}
                 ),
             ),
+            "some objects alone": editing(
+                RECEIPTS,
+                BUCKET,
+                "LifecycleConfiguration",
+                lambda lifecycle: {
+                    "Rules": [rule | {"Prefix": "receipts/x"} for rule in lifecycle["Rules"]]
+                },
+            ),
             "old versions": editing(
                 RECEIPTS,
                 BUCKET,
@@ -641,6 +730,10 @@ BASELINE = (
                 },
             ),
         },
+    ),
+    Promised(
+        assert_nobody_ends_the_key_of_what_is_locked,
+        {"the key's end": without_key_statement("NobodyEndsTheKey")},
     ),
     Promised(
         assert_nobody_can_delete_the_archive,

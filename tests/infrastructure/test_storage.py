@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.infrastructure.release import fixed_properties
 from tests.infrastructure.templates import STATEFUL, properties, stack_of, statements
 
 if TYPE_CHECKING:
@@ -63,6 +64,29 @@ def test_a_public_bucket_would_be_noticed(prod: Deployment) -> None:
         assert_buckets_are_private_and_versioned(mutant)
 
 
+def assert_marks_end_by_a_rule_that_is_accepted(deployment: Deployment) -> None:
+    """S3 takes no days beside the mark's end, and CloudFormation no rule of that end alone."""
+    for path, bucket in deployment.of_type(BUCKET).items():
+        for rule in properties(bucket)["LifecycleConfiguration"]["Rules"]:
+            if "ExpiredObjectDeleteMarker" in rule:
+                assert not {"ExpirationInDays", "ExpirationDate", "TagFilters"} & set(rule), path
+                assert {"AbortIncompleteMultipartUpload", "NoncurrentVersionExpiration"} & set(
+                    rule
+                ), path
+
+
+def test_marks_of_expired_objects_end_by_a_rule_that_is_accepted(deployment: Deployment) -> None:
+    assert_marks_end_by_a_rule_that_is_accepted(deployment)
+
+
+def test_a_rule_of_marks_alone_would_be_noticed(prod: Deployment) -> None:
+    alone = {"Status": "Enabled", "ExpiredObjectDeleteMarker": True}
+    mutant = prod.changed("storage/Buckets/Lake", BUCKET, LifecycleConfiguration={"Rules": [alone]})
+
+    with pytest.raises(AssertionError):
+        assert_marks_end_by_a_rule_that_is_accepted(mutant)
+
+
 def test_buckets_refuse_plain_http(deployment: Deployment) -> None:
     assert_buckets_refuse_plain_http(deployment)
 
@@ -118,6 +142,14 @@ def test_tables_have_the_keys_that_the_functions_use(deployment: Deployment) -> 
     }
 
     assert found == TABLES
+
+
+def test_the_table_of_decisions_is_of_the_class_that_costs_less(deployment: Deployment) -> None:
+    table = properties(deployment.at("storage/Tables/Decisions", TABLE))
+    expected = "STANDARD_INFREQUENT_ACCESS" if deployment.stage.receipts_seldom_read else None
+    assert table.get("TableClass") == expected
+    # So that a release that changes it replaces no table.
+    assert "TableClass" not in fixed_properties(TABLE)
 
 
 def test_features_and_decisions_expire_and_the_registry_does_not(deployment: Deployment) -> None:

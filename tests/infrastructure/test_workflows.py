@@ -261,6 +261,21 @@ def assert_it_starts_the_machine(deployment: Deployment, target: dict[str, Any])
     assert found["SqsManagedSseEnabled"] is True
 
 
+def test_what_was_given_up_is_kept_for_as_long_as_sqs_keeps_anything(
+    deployment: Deployment,
+) -> None:
+    """Fourteen days, as the runbook of dead letters says of each queue that gives nothing up."""
+    queues = deployment.of_type("AWS::SQS::Queue")
+    kept = {
+        path: properties(queue).get("MessageRetentionPeriod")
+        for path, queue in queues.items()
+        if "RedrivePolicy" not in properties(queue)
+    }
+
+    assert len(kept) == len(queues) - 1
+    assert set(kept.values()) == {1_209_600}, kept
+
+
 def test_an_unfinished_upload_ends_before_sweeps_stop_to_look_for_it(prod: Deployment) -> None:
     """A file bears the time when its upload began, and appears when that ends."""
     lake = properties(prod.at(LAKE, "AWS::S3::Bucket"))

@@ -14,12 +14,19 @@ from credit_cli import alarm_trial, alarms, main
 from credit_cli.aws import LocalAws
 from credit_cli.deployment import Deployment
 from credit_cli.watched import Alarm, Change, Watched, details, listing
+from credit_core.adapters.model_registry import MOVE
+from credit_core.domain.model_manifest import Challenger, RolloutMode
+from credit_core.domain.places import rollout_partition
+from credit_core.settings import GuardSettings
+from tests.builders import PRODUCT, a_pointer, a_reference
+from tests.builders_aws import create_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mypy_boto3_cloudwatch import CloudWatchClient
 
+    from credit_core.domain.model_manifest import RolloutPointer
     from tests.integration.conftest import LocalCloud
 
 NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
@@ -33,6 +40,7 @@ TRUST = {
         }
     ],
 }
+EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
 WAITING = {
     "StartAt": "Wait",
     "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}},
@@ -89,6 +97,18 @@ class Operations:
             StateReason="the p99\nwas 412",
         )
 
+    def moved(self, pointer: RolloutPointer, before: RolloutPointer) -> None:
+        """Keep a move of the rollout pointer, as the promoter does."""
+        self.aws.client("dynamodb").put_item(
+            TableName=self.deployment["RegistryTable"],
+            Item={
+                "product": {"S": rollout_partition(PRODUCT.name)},
+                "record": {"S": f"{MOVE}{pointer.revision:08}"},
+                "pointer": {"S": pointer.model_dump_json()},
+                "before": {"S": before.model_dump_json()},
+            },
+        )
+
     def left_behind(self) -> int:
         """Count queues and subscriptions."""
         sqs, sns = self.aws.client("sqs"), self.aws.client("sns")
@@ -113,7 +133,30 @@ def operations(
     rollout = aws.client("stepfunctions").create_state_machine(
         name=f"rollout-{mark}", definition=json.dumps(WAITING), roleArn=role
     )["stateMachineArn"]
+    guard = GuardSettings(
+        product=PRODUCT.name,
+        deployment=f"credit-test-{mark}",
+        registry_table=f"registry-{mark}",
+        promoter_function="promoter",
+        page_topic="page",
+        baking_seconds=900,
+        alarms=f"credit-test-{mark}-scorer-latency",
+        shadow_alarms=f"credit-test-{mark}-model-load-failure",
+    )
+    aws.client("lambda").create_function(
+        FunctionName=f"guard-{mark}",
+        Runtime="python3.13",
+        Handler="handler.handler",
+        Role=role,
+        Code={"ZipFile": EMPTY_ZIP},
+        Environment={"Variables": guard.to_environment()},
+    )
+    create_table(aws.client("dynamodb"), "registry", name=f"registry-{mark}")
     outputs = {
+        "GuardFunction": f"guard-{mark}",
+        "RegistryTable": f"registry-{mark}",
+        "ModelsBucket": "models",
+        "SigningKey": "key",
         "PageTopic": sns.create_topic(Name=f"page-{mark}")["TopicArn"],
         "InformTopic": sns.create_topic(Name=f"inform-{mark}")["TopicArn"],
         "RolloutStateMachine": rollout,
@@ -235,11 +278,62 @@ def test_nobody_is_paged_for_a_test_while_a_model_is_rolled_out(
         stepfunctions.stop_execution(executionArn=started["executionArn"])
 
 
+def moved_ago(pointer: RolloutPointer, ago: timedelta) -> RolloutPointer:
+    return pointer.model_copy(update={"moved_at": datetime.now(UTC) - ago})
+
+
+@pytest.mark.parametrize(
+    ("after", "place"),
+    [
+        (a_pointer(champion="v2", previous="v1", revision=2), "champion for 2 min"),
+        (
+            a_pointer(
+                revision=2,
+                challenger=Challenger(model=a_reference("v2"), mode=RolloutMode.LIVE, share=0.1),
+            ),
+            "answering 10% of the applicants",
+        ),
+    ],
+)
+def test_a_model_that_a_person_moved_is_not_taken_back_by_a_test(
+    operations: Operations,
+    capsys: pytest.CaptureFixture[str],
+    after: RolloutPointer,
+    place: str,
+) -> None:
+    """By `models promote --now` and `models share` no rollout runs, and the guard watches."""
+    operations.moved(moved_ago(after, timedelta(seconds=130)), a_pointer())
+
+    assert main.run(["alarms", "test"]) == 1
+    said_so = f"the guard would take model v2 back for it: {place}"
+    assert said_so in capsys.readouterr().err
+    assert json.loads(said(capsys, "test", "push-late", "--json"))["arrived"]
+    assert operations.left_behind() == 0
+
+
+def test_a_champion_that_is_no_longer_new_hinders_no_test(
+    operations: Operations, capsys: pytest.CaptureFixture[str]
+) -> None:
+    promoted = a_pointer(champion="v2", previous="v1", revision=2)
+    operations.moved(moved_ago(promoted, timedelta(hours=1)), a_pointer())
+
+    assert json.loads(said(capsys, "test", "--json"))["arrived"]
+
+
 def test_an_alarm_that_is_not_there_is_a_mistake_and_those_that_are_there_are_named(
     operations: Operations, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main.run(["alarms", "show", "scorer"]) == 2
-    assert "there are page, push-late, scorer-latency" in capsys.readouterr().err
+    assert main.run(["alarms", "show", "batch"]) == 2
+    err = capsys.readouterr().err
+    assert "there is no alarm 'batch'" in err
+    assert all(name in err for name in ("page", "push-late", "scorer-latency"))
+    assert operations.left_behind() == 0
+
+
+def test_the_beginning_of_a_name_is_enough(
+    operations: Operations, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert json.loads(said(capsys, "show", "push", "--json"))["alarm"] == "push-late"
     assert operations.left_behind() == 0
 
 
@@ -323,7 +417,7 @@ def test_a_listing_says_since_when_why_and_what_to_read() -> None:
         "in order: api-latency",
         "told nobody, their actions are disabled: push-late",
     ]
-    assert next(iter(listing([quiet], now=NOW))) == "none of 1 alarms rings"
+    assert next(iter(listing([quiet], now=NOW))) == "0 of 1 alarms ring"
 
 
 def test_details_say_that_an_alarm_tells_nobody() -> None:

@@ -188,7 +188,7 @@ def test_the_stage_may_come_from_the_environment(
     assert main.run(["queues", "--json"]) == 0
 
     queues = json.loads(capsys.readouterr().out)["queues"]
-    assert {queue["name"] for queue in queues} == {
+    assert {queue["queue"] for queue in queues} == {
         *("push-dead-letters", "push-queue", "features-triggers-dead-letters"),
     }
 
@@ -330,7 +330,7 @@ def test_a_part_of_the_status_that_can_not_be_seen_hides_no_other(
     parts = {part["part"]: part for part in json.loads(capsys.readouterr().out)["parts"]}
     assert "UserPoolId" in parts["API"]["fault"]
     assert "ModelsBucket" in parts["Models"]["fault"]
-    assert parts["Alarms"] == {"part": "Alarms", "well": True, "ringing": [], "alarms": 0}
+    assert "PageTopic" in parts["Alarms"]["fault"]
     assert parts["Features"]["views"]["bureau"]["age_seconds"] is None
     assert parts["materialization"]["well"] is True
     assert parts["Queues"]["well"] is True
@@ -338,6 +338,33 @@ def test_a_part_of_the_status_that_can_not_be_seen_hides_no_other(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"  Deployment       personal_loan, prod in account {ACCOUNT}, {REGION}"
     assert lines[1].startswith("! API              can't be looked at: no deployed stack has")
+
+
+@pytest.mark.usefixtures("prod")
+def test_the_status_names_what_rings_as_the_alarms_are_listed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    topics = {"PageTopic": "arn:aws:sns:eu-central-1:1:page", "InformTopic": "arn:aws:sns:x:1:i"}
+    make_stack(f"{PREFIX}-storage", outputs=topics)
+    cloudwatch = boto3.client("cloudwatch", region_name=REGION)
+    for name in (f"{PREFIX}-push-late", f"{PREFIX}-api-latency", f"{PREFIX}-plus-push-late"):
+        cloudwatch.put_metric_alarm(
+            AlarmName=name,
+            AlarmActions=[topics["InformTopic"]] if "plus" not in name else [],
+            Namespace="AWS/SQS",
+            MetricName="ApproximateAgeOfOldestMessage",
+            Statistic="Maximum",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=0,
+            ComparisonOperator="GreaterThanThreshold",
+        )
+        if "push-late" in name:
+            cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="a test")
+
+    assert run("status") == 1
+
+    assert "! Alarms           1 of 2 ring: push-late" in capsys.readouterr().out.splitlines()
 
 
 @pytest.mark.usefixtures("prod")

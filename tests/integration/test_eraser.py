@@ -335,6 +335,13 @@ def test_views_are_announced_and_covered(eraser: Eraser) -> None:
     assert eraser.erasures.coverage() == Coverage(frozenset("ab"), frozenset("ac"))
 
 
+def test_how_hashes_are_made_is_said_once(eraser: Eraser) -> None:
+    eraser.erasures.hash_by("c0ffee")
+    eraser.erasures.hash_by("another")
+
+    assert eraser.erasures.coverage().scheme == "c0ffee"
+
+
 # --- faults -----------------------------------------------------------------------------------
 
 

@@ -383,6 +383,23 @@ def test_a_store_that_hangs_is_answered_inside_the_deadline(
         assert document["cause"]["retryable"] is True
 
 
+def test_the_log_says_why_the_stores_were_not_read(
+    deployment: Deployment, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A table that is gone, a role that was changed: the referral alone does not tell which."""
+    deployment.promote(a_model_on_the_amount())
+    function = deployment.start()
+    call(function, a_body(application_id="before"))
+    caplog.clear()
+    deployment.dynamodb.delete_table(TableName=deployment.names["online-store"])
+
+    document = json.loads(call(function, a_body(application_id="after"))["body"])
+
+    assert document["cause"]["code"] == "features_unavailable"
+    (said,) = [line for line in caplog.records if line.message == "the stores could not be read"]
+    assert (said.levelname, said.__dict__["reason"]) == ("ERROR", "ResourceNotFoundException")
+
+
 # --- health --------------------------------------------------------------------------------
 
 

@@ -23,7 +23,7 @@ from credit_cli.capacity_plan import (
     share_without_a_free_one,
     warm_environments,
 )
-from credit_cli.costs import DEV, PROD, SHAPES, Use, costs, total
+from credit_cli.costs import DEV, PROD, SHAPES, StageShape, Use, costs, total
 from credit_cli.main import run
 from credit_cli.prices import HOURS_A_MONTH, US_EAST_1
 
@@ -89,6 +89,16 @@ def test_a_plan_holds_together(requests_per_second: float, duration_seconds: flo
     assert 0.1 <= made.target_utilization <= 0.9
     assert made.reserved > 2 * made.maximum - 1
     assert made.throttle_requests_per_second >= requests_per_second
+    # Lambda lets an environment take no more than ten requests a second.
+    assert 10 * made.provisioned_concurrency >= requests_per_second
+
+
+def test_short_requests_need_an_environment_for_each_ten_a_second() -> None:
+    """By Erlang's formula alone 12 would do for 200 requests a second of 20 ms."""
+    made = plan(Load(requests_per_second=200, duration_seconds=0.02))
+
+    assert warm_environments(4.0, cold_share=0.001) == 12
+    assert (made.provisioned_concurrency, made.target_utilization) == (20, 0.2)
 
 
 def test_what_has_to_be_asked_for_is_said() -> None:
@@ -114,6 +124,19 @@ def test_a_stage_can_answer_what_its_throttle_lets_in(name: str) -> None:
     assert warm_environments(busy, cold_share=0.001) <= stage.scaling.maximum
     assert stage.scorer.reserved is not None
     assert stage.scorer.reserved >= 2 * stage.scaling.maximum + busy
+    assert 10 * stage.scaling.maximum >= stage.throttle.requests_per_second
+    # Ten requests of 20 ms keep an environment no busier than this.
+    assert stage.scaling.target_utilization <= 10 * 0.02
+
+
+@pytest.mark.parametrize("name", ["dev", "prod"])
+def test_the_firewall_lets_one_address_send_what_the_throttle_lets_in(name: str) -> None:
+    """A lender's system calls from one address, and what the firewall blocks no alarm sees."""
+    stage = STAGES[name]
+    assert stage.firewall is not None
+
+    in_five_minutes = 300 * stage.throttle.requests_per_second
+    assert stage.firewall.requests_per_address_in_five_minutes >= in_five_minutes
 
 
 def test_the_promoter_and_the_guard_are_never_starved() -> None:
@@ -135,6 +158,8 @@ def test_what_is_costed_is_what_the_stage_has(name: str, shape: object) -> None:
     assert costed.token_minutes == stage.token_validity_minutes
     assert costed.tracing is stage.tracing
     assert costed.clients == len(ClientKind)
+    assert costed.log_protection is stage.log_protection
+    assert costed.receipts_seldom_read is stage.receipts_seldom_read
     assert bool(costed.firewall_rules) is bool(stage.firewall)
 
 
@@ -157,10 +182,25 @@ def test_a_million_decisions_by_hand() -> None:
     gb = 1_769 / 1_024
     assert by_name["API Gateway"] == 3.50
     assert by_name["Lambda, decisions"] == pytest.approx(0.20 + 1e5 * gb * 0.0000097222)
-    # 6 writes of 1 KB; half a read for each of two views and the receipt.
-    assert by_name["DynamoDB, requests"] == pytest.approx(6 * 0.625 + 1.5 * 0.125)
-    # 30 days of a month's 30.4 are kept: 5.5 GB.
-    assert by_name["DynamoDB, storage"] == pytest.approx(1e6 / 30.4 * 30 * 5.6e-6 * 0.45)
+    # 6 writes of 1 KB and one to the index; half a read for each of two views and the receipt.
+    assert by_name["DynamoDB, requests"] == pytest.approx(7 * 0.625 + 1.5 * 0.125)
+    # 30 days of a month's 30.4 are kept: 5.5 GB, and 0.5 GB of index and what DynamoDB adds.
+    assert by_name["DynamoDB, storage"] == pytest.approx(1e6 / 30.4 * 30 * 6.1e-6 * 0.45)
+    # Each receipt is written once and read once, by the monitoring.
+    kept = 1e6 / 30.4 * 30 * 5.6e-6 * 0.023
+    assert by_name["S3"] == pytest.approx(5 + 0.4 + kept)
+    # 1.6 GB come, are searched for personal data, and are kept.
+    assert by_name["Logs"] == pytest.approx(1.6 * (0.5 + 0.12) + 1.6 * 30 / 30.4 * 0.03)
+
+
+@pytest.mark.parametrize(("name", "shape"), SHAPES.items())
+def test_each_stage_has_the_cheaper_class_of_table(name: str, shape: StageShape) -> None:
+    def of_tables(shape: StageShape) -> float:
+        lines = costs(shape, replace(NOTHING, decisions=1e6))
+        return sum(line.dollars for line in lines if line.name.startswith("DynamoDB"))
+
+    other = replace(shape, receipts_seldom_read=not shape.receipts_seldom_read)
+    assert of_tables(shape) < of_tables(other), name
 
 
 def test_nothing_happens_and_the_stage_is_paid_for() -> None:
@@ -193,6 +233,9 @@ def test_each_price_is_on_the_page() -> None:
         *("api_million_requests", "lambda_gb_second", "lambda_warm_gb_second"),
         *("lambda_gb_second_where_warm", "dynamodb_million_writes", "dynamodb_million_reads"),
         *("s3_gb_month", "firewall_million_requests", "state_transition_thousand"),
+        *("dynamodb_seldom_read_million_writes", "dynamodb_seldom_read_million_reads"),
+        *("dynamodb_seldom_read_gb_month", "s3_thousand_reads"),
+        "log_gb_searched_for_personal_data",
         "token_thousand",
     )
     for name in named:

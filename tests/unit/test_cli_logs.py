@@ -144,3 +144,27 @@ def test_a_line_of_another_form_is_shown_as_it_is() -> None:
     assert message_words("[1, 2]") == ["[1, 2]"]
     row = {"@timestamp": "2026-11-22 18:01:22.123", "@log": "123456789012:/logs/batch"}
     assert row_line({**row, "@message": "END"}, GROUPS) == "18:01:22 batch       END"
+
+
+def test_an_uncaught_error_is_told_with_its_cause_and_place(written: Logs) -> None:
+    """The local cloud writes a line of the traceback into each line of the log."""
+    lines = (
+        "Traceback (most recent call last):",
+        '  File "/tmp/worker.py", line 128, in run',
+        "    result = handler_fn(event, context)",
+        "    ^^^^^^",
+        '  File "/opt/python/credit_core/adapters/receipt_archive.py", line 91, in keys',
+        "    raise StoreUnavailableError(message) from None",
+        "credit_core.errors.StoreUnavailableError: the archive could not be listed: NoSuchBucket",
+        "END RequestId: 1",
+        "Traceback (most recent call last):",
+        "  and it was cut off there",
+    )
+    written.lines["/logs/batch"] = [(1, line) for line in lines]
+    named, _ = question(None, errors=True, request=None, application=None)
+    asked = Asked(named, None, {"/logs/batch": "batch"}, NOW)
+
+    told = [row["@message"] for row in answered(Aws("http://127.0.0.1:9", written), asked)]
+
+    cause = f"{lines[6]} (adapters/receipt_archive.py:91)"
+    assert sorted(map(str, told)) == [lines[0], f"Traceback: {cause}"]

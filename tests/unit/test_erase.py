@@ -14,7 +14,7 @@ from credit_core.domain.erasure import TOLD_FILES, is_genuine
 from credit_core.domain.judgement import Cause, ReferralCause
 from credit_core.domain.online_store import ERASED, row_key, timestamp_text
 from credit_core.domain.receipt_archive import archived_record
-from credit_core.errors import InvalidErasureError, StoreUnavailableError
+from credit_core.errors import ConfigurationError, InvalidErasureError, StoreUnavailableError
 from credit_core.ports import FilePart
 from credit_core.use_cases.erase import cover_erasures
 from credit_core.use_cases.materialize import materialize
@@ -188,21 +188,27 @@ def with_a_new_view(product: CreditProduct = PRODUCT) -> CreditProduct:
     return replace(product, feature_views=(*product.feature_views, view))
 
 
+def covered(product: CreditProduct, eraser: AnEraser, *, secret: bytes = SECRET) -> int:
+    return cover_erasures(
+        product, secret=secret, erasures=eraser.erasures, tombstones=eraser.tombstones
+    )
+
+
 def test_a_view_that_is_new_gets_its_tombstones_before_its_first_row(eraser: AnEraser) -> None:
     eraser()
     product = with_a_new_view()
 
-    put = cover_erasures(product, erasures=eraser.erasures, tombstones=eraser.tombstones)
+    put = covered(product, eraser)
 
     assert put == 2  # nobody had covered the bureau either
     assert eraser.store.rows[row_key(PRODUCT.name, "second_bureau", hash_of())].recency == ERASED
-    assert not cover_erasures(product, erasures=eraser.erasures, tombstones=eraser.tombstones)
+    assert not covered(product, eraser)
 
 
 def test_an_erasure_by_an_older_release_covers_a_view_that_was_announced(
     eraser: AnEraser,
 ) -> None:
-    cover_erasures(with_a_new_view(), erasures=eraser.erasures, tombstones=eraser.tombstones)
+    covered(with_a_new_view(), eraser)
 
     assert set(certificate(eraser)["features"]) == {"bureau", "second_bureau"}
 
@@ -218,7 +224,8 @@ def test_an_erasure_beside_the_covering_of_a_view_misses_nothing() -> None:
             super().cover(views)
 
     erasures = ErasesMeanwhile()
-    cover_erasures(with_a_new_view(), erasures=erasures, tombstones=eraser.tombstones)
+    eraser.erasures = erasures
+    covered(with_a_new_view(), eraser)
 
     assert eraser.store.rows[row_key(PRODUCT.name, "second_bureau", hash_of())].recency == ERASED
 
@@ -229,9 +236,35 @@ def test_nothing_may_be_written_while_tombstones_lack(eraser: AnEraser) -> None:
     tombstones.available = False
 
     with pytest.raises(StoreUnavailableError):
-        cover_erasures(with_a_new_view(), erasures=eraser.erasures, tombstones=tombstones)
+        cover_erasures(
+            with_a_new_view(), secret=SECRET, erasures=eraser.erasures, tombstones=tombstones
+        )
 
     assert "second_bureau" not in eraser.erasures.covered
+
+
+def renamed(product: CreditProduct = PRODUCT) -> CreditProduct:
+    """Return the product with another name for who applies."""
+    assert product.applicant is not None
+    entity = replace(product.applicant, name="customer")
+    views = tuple(
+        replace(view, entity=entity) if view.entity == product.applicant else view
+        for view in product.feature_views
+    )
+    return replace(product, entities=(entity, *product.entities[1:]), feature_views=views)
+
+
+def test_nothing_is_written_when_the_erased_would_come_back_under_another_hash(
+    eraser: AnEraser,
+) -> None:
+    """A new secret or a renamed entity gives everybody another hash, and no tombstone holds."""
+    eraser()
+
+    for product, secret in ((PRODUCT, b"another"), (renamed(), SECRET)):
+        with pytest.raises(ConfigurationError, match="would bring them back"):
+            covered(product, eraser, secret=secret)
+    # Where nobody was erased, nobody can come back.
+    assert not covered(renamed(), AnEraser(), secret=b"another")
 
 
 # --- receipts ---------------------------------------------------------------------------------

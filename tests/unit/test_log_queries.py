@@ -89,6 +89,17 @@ def test_an_application_is_found_alone_and_in_a_batch() -> None:
     assert [json.loads(str(row[MESSAGE])) for row in found] == [lines[1], lines[0]]
 
 
+def test_lines_of_one_moment_keep_their_order() -> None:
+    lines = [a_decision(message=f"line {number}") for number in range(3)]
+    at = "2026-01-01 00:00:00.000"
+
+    rows = QUERIES["application"].answer(
+        [read_line(json.dumps(line), timestamp=at, log="a-log-group") for line in lines], "app-1"
+    )
+
+    assert [json.loads(str(row[MESSAGE]))["message"][-1] for row in rows] == ["2", "1", "0"]
+
+
 def test_the_slowest_decision_comes_first_with_its_stages() -> None:
     lines = [a_decision(total_ms=9.5), a_decision(total_ms=120, StageRead=100.0)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -425,8 +426,16 @@ def test_a_loan_whose_derived_feature_is_infinite_is_left_out_as_scoring_refers_
     assert np.isfinite(found.loans.matrix).all()
 
 
-def test_a_derived_feature_that_cannot_be_computed_is_said() -> None:
-    product = with_derived(lambda amount, months: amount.nothing / months)
+def test_a_derived_feature_that_cannot_be_computed_is_said_without_a_value() -> None:
+    """It is said in the trainer's log, and in the history of its execution."""
+    rates: dict[float, float] = {}
+    product = with_derived(lambda amount, months: rates[float(amount[0])] / months)
 
-    with pytest.raises(TrainingDataError, match="derived feature of german_credit cannot be comp"):
+    with pytest.raises(TrainingDataError) as refused:
         read_flat_table(product, TABLE).training_set(product)
+
+    said = str(refused.value)
+    assert re.fullmatch(
+        r"a derived feature of german_credit cannot be computed: KeyError at test_tables\.py:\d+",
+        said,
+    )

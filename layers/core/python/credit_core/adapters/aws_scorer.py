@@ -40,7 +40,8 @@ class AwsScorer:
     """Clients connected, secret read, champion and challenger loaded and warm.
 
     ``failed_loads`` are the models that could not be loaded, for the function to report: the
-    thread that loads must not touch the function's metrics.
+    thread that loads must not touch the function's metrics. ``failed_reads`` are the calls that
+    brought nothing from the stores.
 
     Raises:
         ConfigurationError: The environment names no region, no credentials, or no usable secret.
@@ -48,6 +49,7 @@ class AwsScorer:
 
     def __init__(self, settings: ScorerSettings, product: CreditProduct) -> None:
         self.failed_loads: deque[Exception] = deque(maxlen=100)
+        self.failed_reads: deque[Exception] = deque(maxlen=100)
         self._settings, self._product = settings, product
         self._dynamodb = dynamodb()
         self._store = self._store_for(settings.receipt_days)
@@ -133,4 +135,5 @@ class AwsScorer:
             registry_table=self._settings.registry_table,
             receipt_days=receipt_days,
             on_damaged_pointer=self.failed_loads.append,
+            on_unread=self.failed_reads.append,
         )

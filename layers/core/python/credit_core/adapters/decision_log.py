@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 
+from credit_core.adapters.aws_calls import CALL_ERRORS
 from credit_core.domain.metrics import (
     NAMESPACE,
     Metric,
@@ -20,7 +21,7 @@ from credit_core.domain.metrics import (
     outcome_metric,
     stage_metric,
 )
-from credit_core.errors import loggable
+from credit_core.errors import fault_location, loggable
 
 if TYPE_CHECKING:
     from collections import deque
@@ -72,6 +73,17 @@ class DecisionLog:
         while failures:
             self._logger.error("model load failed", extra={"reason": loggable(failures.popleft())})
             self._write({Metric.MODEL_LOAD_FAILURE: 1}, {Metric.MODEL_LOAD_FAILURE: Unit.COUNT})
+
+    def failed_reads(self, failures: deque[Exception]) -> None:
+        """Say why stores were not read; whoever was concerned is referred.
+
+        Args:
+            failures: Calls that DynamoDB refused or did not answer, taken out here.
+        """
+        while failures:
+            error = failures.popleft()
+            said = str(error) if isinstance(error, CALL_ERRORS) else fault_location(error)
+            self._logger.error("the stores could not be read", extra={"reason": said})
 
     def _write(self, line: Mapping[str, object], units: Mapping[str, Unit]) -> None:
         """Write a line, with the metrics that it holds and their units.

@@ -57,6 +57,7 @@ class DynamoDecisionStore:
         registry_table: str,
         receipt_days: int,
         on_damaged_pointer: Callable[[Exception], object],
+        on_unread: Callable[[Exception], object] = lambda _: None,
     ) -> None:
         self._api = api
         self._online_store = online_store_table
@@ -64,6 +65,7 @@ class DynamoDecisionStore:
         self._registry = registry_table
         self._receipt_days = receipt_days
         self._on_damaged_pointer = on_damaged_pointer
+        self._on_unread = on_unread
         self._pointer_key = {
             "product": {"S": rollout_partition(product)},
             "record": {"S": ROLLOUT_RECORD},
@@ -208,7 +210,8 @@ class DynamoDecisionStore:
                 for table, found in answer["Responses"].items():
                     items.setdefault(table, []).extend(found)
                 pending = answer.get("UnprocessedKeys") or {}
-            except (*CALL_ERRORS, AttributeError, KeyError, TypeError):
+            except (*CALL_ERRORS, AttributeError, KeyError, TypeError) as error:
+                self._on_unread(error)
                 break  # no answer, or none that is one of DynamoDB's
             if not pending or deadline - time.monotonic() <= SMALLEST_READ_SECONDS:
                 break

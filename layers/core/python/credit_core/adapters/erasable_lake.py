@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
     from credit_core.ports import FilePart
 
-KEYS_A_DELETION = 1_000
-"""Limit of DeleteObjects."""
-
 
 class S3ErasableLake(S3FeatureLake):
     """The files in the lake's bucket, of features and of loans alike."""

@@ -3,7 +3,7 @@
 ::
 
     <product>#erased   <keyed hash>   erased_at, progress, certificate, seal
-    <product>#erased   views          announced, covered: sets of names
+    <product>#erased   views          announced, covered: sets of names; scheme, of all the hashes
 """
 
 from __future__ import annotations
@@ -149,9 +149,9 @@ class DynamoErasures:
             raise _unavailable("the views of erased applicants are not known", error) from None
         item = answer.get("Item", {})
         announced, covered = (
-            frozenset(item.get(name, {}).get("SS", ())) for name in Coverage._fields
+            frozenset(item.get(name, {}).get("SS", ())) for name in ("announced", "covered")
         )
-        return Coverage(announced, covered)
+        return Coverage(announced, covered, item.get("scheme", {}).get("S"))
 
     def announce(self, views: Collection[str]) -> None:
         """Say that tombstones of these views are about to be put.
@@ -168,6 +168,22 @@ class DynamoErasures:
             StoreUnavailableError: It is not known to be said.
         """
         self._add("covered", views)
+
+    def hash_by(self, scheme: str) -> None:
+        """Say how the hashes on the list are made, unless that is said.
+
+        Raises:
+            StoreUnavailableError: It is not known to be said.
+        """
+        try:
+            self._dynamodb.update_item(
+                TableName=self._table,
+                Key=self._key(VIEWS),
+                UpdateExpression="SET scheme = if_not_exists(scheme, :scheme)",
+                ExpressionAttributeValues={":scheme": {"S": scheme}},
+            )
+        except AWS_ERRORS as error:
+            raise _unavailable("how applicants are known is not kept", error) from None
 
     def _add(self, name: str, views: Collection[str]) -> None:
         try:

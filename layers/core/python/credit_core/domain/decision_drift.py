@@ -3,7 +3,9 @@
 A stability index of few decisions is mostly chance: of n applicants who are like those trained on,
 n times the index lies about where a chi-square of bins - 1 degrees does. So nothing is judged below
 a least number of decisions. Where a day has fewer, the days before it are taken in, the latest
-first, until there are enough; and what chance alone reaches is told beside each index.
+first, until there are enough; and what chance alone reaches is told beside each index. Bins in
+which hardly anybody is expected count as one: of a hundred rare categories most are empty among 500
+applicants, and the index of empty bins is large whatever happens.
 
 Source: Yurdakul and Naranjo, Statistical properties of the population stability index, Journal of
 Risk Model Validation 14 (2020), for the distribution of the index.
@@ -16,8 +18,6 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from credit_core.domain.decision import FeatureStatus
 from credit_core.domain.decision_monitoring import DecisionTally, ModelTally
@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 
 NORMAL_ONE_IN_TWENTY = 1.644854
 """Standard errors above the middle that one of twenty values of a normal distribution passes."""
+LEAST_EXPECTED = 5
+"""Applicants in a bin where nothing has moved; bins with fewer are judged together.
+
+Source: Cochran, Some methods for strengthening the common chi-square tests, Biometrics 10 (1954).
+"""
 MOST_TOLD = 3
 """Of the inputs that moved most."""
 DIGITS = 6
@@ -208,13 +213,17 @@ def _drift(
     decisions = sum(counts)
     compared = decisions if trained is None else 1 / (1 / decisions + 1 / trained)
     now = [count / decisions for count in counts]
-    used = sum(share > 0 for share in baseline.shares)
+    expected = [share * min(decisions, trained or decisions) for share in baseline.shares]
+    # The unknown are no category: what begins to be missing shows by itself.
+    judged = _gathered(baseline.shares, now, expected=[*expected[:-1], LEAST_EXPECTED])
+    used = sum(share > 0 for share in judged[0])
+    between = None if recent is None else _between(recent, counts, last_alone=True)
     return {
         "name": name,
-        "index": _rounded(population_stability_index(baseline.shares, now)),
+        "index": _rounded(population_stability_index(*judged)),
         "by_chance": _rounded(index_by_chance(used, compared)),
-        "recent_index": None if recent is None else _rounded(_index_between(recent, counts)),
-        "recent_by_chance": None if recent is None else _chance_between(recent, counts),
+        "recent_index": between and between[0],
+        "recent_by_chance": between and between[1],
         "edges": None if labels else list(baseline.edges),
         "categories": list(labels) if labels else None,
         "then": [_rounded(share) for share in baseline.shares],
@@ -246,10 +255,8 @@ def _shift(
         return found
     names = sorted({*window, *past})
     now, then = [window[name] for name in names], [past[name] for name in names]
-    return found | {
-        "index": _rounded(_index_between(then, now)),
-        "by_chance": _chance_between(then, now),
-    }
+    index, by_chance = _between(then, now)
+    return found | {"index": index, "by_chance": by_chance}
 
 
 def _enough[T](days: Sequence[tuple[date, T]], size: Callable[[T], int], least: int) -> int | None:
@@ -262,13 +269,41 @@ def _enough[T](days: Sequence[tuple[date, T]], size: Callable[[T], int], least: 
     return None
 
 
-def _index_between(then: Sequence[int], now: Sequence[int]) -> float:
-    return population_stability_index(np.array(then) / sum(then), np.array(now) / sum(now))
+def _between(
+    then: Sequence[int], now: Sequence[int], *, last_alone: bool = False
+) -> tuple[float, float]:
+    """Return the index between two samples, and what it is by chance."""
+    before, after = sum(then), sum(now)
+    part = min(before, after) / (before + after)
+    expected = [part * (one + other) for one, other in zip(then, now, strict=True)]
+    if last_alone:
+        expected[-1] = LEAST_EXPECTED
+    judged = _gathered(
+        [count / before for count in then], [count / after for count in now], expected=expected
+    )
+    used = sum(one + other > 0 for one, other in zip(*judged, strict=True))
+    return (
+        _rounded(population_stability_index(*judged)),
+        _rounded(index_by_chance(used, 1 / (1 / before + 1 / after))),
+    )
 
 
-def _chance_between(then: Sequence[int], now: Sequence[int]) -> float:
-    used = sum(one + other > 0 for one, other in zip(then, now, strict=True))
-    return _rounded(index_by_chance(used, 1 / (1 / sum(then) + 1 / sum(now))))
+def _gathered(
+    then: Sequence[float], now: Sequence[float], *, expected: Sequence[float]
+) -> tuple[list[float], list[float]]:
+    """Return two distributions in which all bins with few expected are one, the last.
+
+    Args:
+        then: Share per bin.
+        now: Share per bin, the same bins.
+        expected: Applicants per bin of the smaller sample where nothing has moved.
+    """
+    rare = [count < LEAST_EXPECTED for count in expected]
+    found = []
+    for shares in (then, now):
+        kept = [share for share, few in zip(shares, rare, strict=True) if not few]
+        found.append([*kept, sum(share for share, few in zip(shares, rare, strict=True) if few)])
+    return found[0], found[1]
 
 
 def _mix(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from credit_core.domain.application_records import StoredRecord
+    from credit_core.domain.product import Entity
 
 TOLD_FILES = 100
 """Files of the lake that a certificate names; the counts are of all."""
@@ -212,6 +213,15 @@ def says_the_same(one: str, other: str) -> bool:
         document.pop("issued_at", None)
         document.get("lake", {}).pop("searched_files", None)
     return bool(facts == others)
+
+
+def scheme_of(entity: Entity, *, secret: bytes) -> str:
+    """Return what tells hashes of applicants that were made in another way, and nothing else.
+
+    A hash follows from the secret, the entity's name and its keys in their order: with any of them
+    changed everybody has another one, and tombstones are under keys that nobody writes any more.
+    """
+    return keyed_hash(secret, "how applicants are known", entity.name, *entity.key_names)
 
 
 def seal_of(text: str, *, secret: bytes) -> str:

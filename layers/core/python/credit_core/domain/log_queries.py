@@ -169,7 +169,9 @@ class LogQuery:
             return self._counted(found)
         if self.percentiles_of:
             return self._percentiles(found)
-        found.sort(key=lambda line: _order(line.get(self.sort)), reverse=True)
+        # Of lines written at the same moment the last comes first, as of any others.
+        found.sort(key=lambda line: _order(line.get(self.sort)))
+        found.reverse()
         return [
             {field: line[field] for field in self.show if line.get(field) is not None}
             for line in found[: self.limit]

@@ -20,6 +20,7 @@ from credit_core.domain.pages.html import (
     joined,
     pairs,
     paragraph,
+    tiles,
     wide_and_narrow,
 )
 from credit_core.domain.pages.svg import Axis, plot, text_width
@@ -150,39 +151,28 @@ def _tiles(figures: Figures) -> Markup:
         key=lambda each: float(each["index"]),
         default=None,
     )
-    tiles = [
-        ("Decisions", words.count(figures["decisions"]), _usual(figures)),
-        *(
+    return tiles(
+        [
+            ("Decisions", words.count(figures["decisions"]), _usual(figures)),
+            *(
+                (
+                    said,
+                    _percent(figures["outcomes"][name]["share"]),
+                    _before(figures["outcomes"][name]["share_before"]),
+                )
+                for name, said in OUTCOMES.items()
+            ),
             (
-                said,
-                _percent(figures["outcomes"][name]["share"]),
-                _before(figures["outcomes"][name]["share_before"]),
-            )
-            for name, said in OUTCOMES.items()
-        ),
-        (
-            "Score drift",
-            words.UNKNOWN if score is None else words.decimal(score),
-            "index from training",
-        ),
-        (
-            "Input drift",
-            words.UNKNOWN if moved is None else words.decimal(moved["index"]),
-            "the largest" if moved is None else words.plain(moved["name"]),
-        ),
-    ]
-    return element(
-        "dl",
-        *(
-            element(
-                "div",
-                element("dt", name),
-                element("dd", value, kind="value"),
-                element("dd", note, kind="note"),
-            )
-            for name, value, note in tiles
-        ),
-        kind="tiles",
+                "Score drift",
+                words.UNKNOWN if score is None else words.decimal(score),
+                "index from training",
+            ),
+            (
+                "Input drift",
+                words.UNKNOWN if moved is None else words.decimal(moved["index"]),
+                "the largest" if moved is None else words.plain(moved["name"]),
+            ),
+        ]
     )
 
 

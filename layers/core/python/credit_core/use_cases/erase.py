@@ -23,12 +23,17 @@ from credit_core.domain.erasure import (
     kept_of,
     moment_of,
     says_the_same,
+    scheme_of,
     seal_of,
 )
 from credit_core.domain.online_store import hashed_entity, row_key
 from credit_core.domain.places import pushed_prefix
 from credit_core.domain.receipt_archive import archived_record
-from credit_core.errors import InvalidErasureError, InvalidFeatureFileError
+from credit_core.errors import (
+    ConfigurationError,
+    InvalidErasureError,
+    InvalidFeatureFileError,
+)
 from credit_core.ports import ErasedApplicants
 from credit_core.use_cases.materialize import is_hidden
 from credit_core.use_cases.plan_materialization import Footers, LakeListing, parts_of
@@ -54,10 +59,14 @@ THREADS = 8
 
 
 class Coverage(NamedTuple):
-    """Views whose tombstones somebody set out to put, and those where all of them are there."""
+    """Views whose tombstones somebody set out to put, and those where all of them are there.
+
+    ``scheme`` is that of the hashes on the list, None before the first of them.
+    """
 
     announced: frozenset[str]
     covered: frozenset[str]
+    scheme: str | None = None
 
 
 class Erasures(ErasedApplicants, Protocol):
@@ -100,6 +109,13 @@ class Erasures(ErasedApplicants, Protocol):
 
     def cover(self, views: Collection[str]) -> None:
         """Say that all tombstones of these views are there.
+
+        Raises:
+            StoreUnavailableError: It is not known to be said.
+        """
+
+    def hash_by(self, scheme: str) -> None:
+        """Say how the hashes on the list are made, unless that is said.
 
         Raises:
             StoreUnavailableError: It is not known to be said.
@@ -251,7 +267,11 @@ class EraseApplicant:
         """Put the tombstones; return for each view whether there was a row, now or before."""
         own = {view.name for view in self.product.views_of_applicant}
         # Asked after the applicant is on the list: who announces a view later finds it there.
-        views = own | self.erasures.coverage().announced
+        coverage = self.erasures.coverage()
+        views = own | coverage.announced
+        if coverage.scheme is None:
+            assert self.product.applicant is not None  # noqa: S101 (for mypy: it has keys)
+            self.erasures.hash_by(scheme_of(self.product.applicant, secret=self.secret))
         keys = {row_key(self.product.name, view, erasure.applicant): view for view in views}
         found = self.tombstones.put(keys)
         return {view: found[key] or erasure.features.get(view, False) for key, view in keys.items()}
@@ -364,7 +384,9 @@ def applicant_keys(product: CreditProduct, keys: Mapping[str, object]) -> dict[s
     return found
 
 
-def cover_erasures(product: CreditProduct, *, erasures: Erasures, tombstones: Tombstones) -> int:
+def cover_erasures(
+    product: CreditProduct, *, secret: bytes, erasures: Erasures, tombstones: Tombstones
+) -> int:
     """Put the tombstones of views that are new since applicants were erased.
 
     It comes before a process writes its first row. Announced first, then read: an erasure at the
@@ -374,10 +396,20 @@ def cover_erasures(product: CreditProduct, *, erasures: Erasures, tombstones: To
         How many tombstones were put; 0 where nothing was to be done.
 
     Raises:
+        ConfigurationError: Applicants have other hashes now than when some were erased: nothing
+            may be written, or these came back under their new ones.
         StoreUnavailableError: Not all are known to be there; nothing may be written yet.
     """
     views = {view.name for view in product.views_of_applicant}
-    new = views - erasures.coverage().covered
+    coverage = erasures.coverage()
+    if coverage.scheme is not None and (
+        product.applicant is None or coverage.scheme != scheme_of(product.applicant, secret=secret)
+    ):
+        raise ConfigurationError(
+            "applicants were erased under another secret, entity or order of keys; this would"
+            " bring them back: see docs/erasure.md"
+        )
+    new = views - coverage.covered
     if not new:
         return 0
     erasures.announce(new)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from credit_core.domain.alarm_change import AlarmChange
     from credit_core.domain.model_manifest import Challenger
     from credit_core.ports import Channel, ModelRegistry, PointerMove, Promoter
+    from credit_core.settings import GuardSettings
 
 CLOCKS = timedelta(minutes=1)
 """How far clocks may differ, and how coarse an alarm's time may be."""
@@ -47,6 +48,15 @@ class GuardRules:
     alarms: frozenset[str]
     shadow_alarms: frozenset[str]
     baking: timedelta
+
+    @classmethod
+    def of(cls, settings: GuardSettings) -> GuardRules:
+        """Return the rules by which a deployed guard goes."""
+        return cls(
+            alarms=frozenset(settings.alarms.split(",")),
+            shadow_alarms=frozenset(settings.shadow_alarms.split(",")),
+            baking=timedelta(seconds=settings.baking_seconds),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,23 @@ def pairs(entries: Iterable[tuple[str, str]]) -> Markup:
     )
 
 
+def tiles(figures: Iterable[tuple[str, str, str]]) -> Markup:
+    """Return figures in large type, each below its name and above a note on it."""
+    return element(
+        "dl",
+        *(
+            element(
+                "div",
+                element("dt", name),
+                element("dd", value, kind="value"),
+                element("dd", note, kind="note"),
+            )
+            for name, value, note in figures
+        ),
+        kind="tiles",
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Table:
     """A table with a caption and one heading per column.
