@@ -60,11 +60,11 @@ def test_the_token_command_prints_the_token_and_nothing_else(credit: Credit) -> 
     assert not printed.strip().count("\n")
 
 
-def test_the_p99_alarm_pages_the_topic(aws: LocalAws, deployment: Deployment) -> None:
+def test_the_p99_alarm_pages_and_informs(aws: LocalAws, deployment: Deployment) -> None:
     cloudwatch: CloudWatchClient = aws.client("cloudwatch")
 
     (alarm,) = cloudwatch.describe_alarms(AlarmNames=[deployment["LatencyAlarm"]])["MetricAlarms"]
 
     assert alarm["ExtendedStatistic"] == "p99"
     assert alarm["Threshold"] == 100
-    assert alarm["AlarmActions"] == [deployment["AlarmTopic"]]
+    assert set(alarm["AlarmActions"]) == {deployment["InformTopic"], deployment["PageTopic"]}
