@@ -576,8 +576,8 @@ LOCAL = Stage(
     # The local cloud counts no retries, and gives up by age alone: in the least that AWS allows.
     archiving=replace(ARCHIVING, wait_seconds=0, record_age_seconds=60),
     comparison=replace(COMPARISON, days=7, most_decisions=20_000),
-    # A deployment here is loaded minutes before it decides.
-    skew_check=replace(SKEW_CHECK, settling_minutes=1),
+    # A deployment here is loaded minutes before it decides, and a day of tests fits into one look.
+    skew_check=replace(SKEW_CHECK, settling_minutes=1, most_decisions=20_000),
     monitoring=replace(
         MONITORING, decisions_a_part=500, parts_at_once=2, run_hours=1, least_decisions=200
     ),

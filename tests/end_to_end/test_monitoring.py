@@ -77,7 +77,8 @@ def test_applicants_who_are_others_than_in_training_are_told_on_the_page_and_as_
         each for found in judged for each in found["inputs"] if each["name"] == "annual_income"
     )
     assert drift["index"] > 0.25
-    assert any("annual_income" in finding for finding in figures["findings"])
+    # Which ones is told of the worst: the other tests' applicants are others, too.
+    assert any("moved far from training" in finding for finding in figures["findings"])
     assert b"annual_income" in out.read_bytes()
     s3: S3Client = aws.client("s3")
     bucket, _, key = found["summary"].removeprefix("s3://").partition("/")
