@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from credit_core.adapters.sns_channel import SnsChannel
-from credit_core.use_cases.guard_rollout import Guard
+from credit_core.use_cases.guard_rollout import Guard, GuardRules
 from credit_core.use_cases.rollout import Rollout
 from tests.builders import PRODUCT
 from tests.builders_registry import Cloud, moto_cloud, registered
@@ -80,7 +80,7 @@ def guard(cloud: Cloud, told: Callable[[], list[str]]) -> Any:
         cloud.registry,
         Promoter(cloud),
         SnsChannel(boto3.client("sns"), module.settings.page_topic),
-        rules=module.rules,
+        rules=GuardRules.of(module.settings),
         deployment=module.settings.deployment,
     )
     return module
