@@ -20,6 +20,7 @@ import time
 from contextlib import suppress
 from functools import wraps
 from http import HTTPStatus
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ class Trace:
         self._calls: list[dict[str, Any]] = []
         self._stages_ms: Mapping[str, float] = {}
         self._annotations: dict[str, Any] = {}
-        self._left_out = 0
+        # Threads take a number each, without a lock: to count is one step of the interpreter.
+        self._numbers = count()
 
     def timed[Answer](
         self, call: Call[Answer], *, service: str, operation: str, resource: Mapping[str, Any]
@@ -104,8 +106,7 @@ class Trace:
             code: The service's code of an error, or why no answer came; None where it went well.
             status: Of HTTP; None where no answer came.
         """
-        if len(self._calls) >= MOST_CALLS:
-            self._left_out += 1
+        if next(self._numbers) >= MOST_CALLS:
             return
         call: dict[str, Any] = {
             **_part(SERVICES.get(service, service), started, time.time()),
@@ -166,8 +167,9 @@ class Trace:
             document["fault"] = True
         elif status >= HTTPStatus.BAD_REQUEST:
             document["error"] = True
-        if self._left_out:
-            document["metadata"] = {"calls_left_out": self._left_out}
+        left_out = next(self._numbers) - MOST_CALLS
+        if left_out > 0:
+            document["metadata"] = {"calls_left_out": left_out}
         return document
 
     def send(self, status: int | None) -> None:
