@@ -64,6 +64,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, object]:
         note(about)
         log.refused(error, about=about)
         return response
+    finally:
+        log.failed_reads(scorer().failed_reads)
     headers = {
         "Server-Timing": timer.server_timing(),
         "Idempotency-Replayed": str(answer.replayed).lower(),
@@ -89,8 +91,7 @@ def health(timer: Stopwatch) -> dict[str, object]:
 
 def record(answer: Answer, timer: Stopwatch, request_id: str) -> None:
     """Log the decision and its stages."""
-    log.failed_reads(scorer().failed_reads)
-    decision = answer.decision
+    decision, stages_ms = answer.decision, timer.stages_ms()
     cause = decision.judgement.cause if decision else None
     model = decision.model if decision else None
     about = {
@@ -103,8 +104,8 @@ def record(answer: Answer, timer: Stopwatch, request_id: str) -> None:
         "role": model.role if model else None,
         "total_ms": timer.total_ms(),
     }
-    if decision and decision.not_fresh:
-        about["not_fresh"] = decision.not_fresh
+    if decision and (not_fresh := decision.not_fresh):
+        about["not_fresh"] = not_fresh
     if decision and decision.shadow:
         about |= {
             "shadow_model": decision.shadow.version,
@@ -112,6 +113,6 @@ def record(answer: Answer, timer: Stopwatch, request_id: str) -> None:
             "shadow_fault": decision.shadow.fault,
             "challenger_fault": decision.challenger_fault,
         }
-    note(about, timer.stages_ms())
+    note(about, stages_ms)
     counts = counts_of((decision,) if decision else ())
-    log.decided({answer.outcome: 1}, about=about, stages_ms=timer.stages_ms(), counts=counts)
+    log.decided({answer.outcome: 1}, about=about, stages_ms=stages_ms, counts=counts)

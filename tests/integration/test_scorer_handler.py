@@ -400,6 +400,18 @@ def test_the_log_says_why_the_stores_were_not_read(
     assert (said.levelname, said.__dict__["reason"]) == ("ERROR", "ResourceNotFoundException")
 
 
+def test_the_log_says_so_too_where_nobody_was_answered(
+    deployment: Deployment, caplog: pytest.LogCaptureFixture
+) -> None:
+    deployment.promote(a_model_on_the_amount())
+    function = deployment.start()
+    deployment.dynamodb.delete_table(TableName=deployment.names["decisions"])
+
+    assert call(function, a_body())["statusCode"] == 503
+
+    assert "the stores could not be read" in caplog.messages
+
+
 # --- health --------------------------------------------------------------------------------
 
 

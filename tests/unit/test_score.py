@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from credit_core.domain.online_store import timestamp_text
+from credit_core.domain.online_store import hash_in, timestamp_text
 from credit_core.domain.product import Defaults, DType
 from credit_core.domain.terms import Terms
 from credit_core.errors import (
@@ -270,6 +270,8 @@ def test_the_receipt_holds_what_was_served_and_no_identifier() -> None:
     served = json.loads(receipt.served)
     assert served["bureau"]["features"]["delinq_2yrs"] == 1
     assert served["bureau"]["entity_key"] == key_of(BUREAU)
+    # By which an erasure finds it: the applicant's, and not the region's.
+    assert receipt.applicant == hash_in(key_of(BUREAU))
     assert json.loads(receipt.request)["annual_income"] == 60_000
     assert json.loads(receipt.model_input)[0] == 12_000
     assert Terms.unpack(receipt.terms) == Terms.of(PRODUCT)

@@ -24,10 +24,10 @@ from credit_core.domain.model_manifest import Role
 from credit_core.domain.online_store import (
     CLOCK_SKEW,
     ERASED,
-    entity_key,
     hashed_entity,
     keyed_hash,
     row_from_stored,
+    row_key,
     timestamp_text,
 )
 from credit_core.domain.product import RETENTION_TTLS
@@ -122,8 +122,13 @@ class ScoreApplication:
     def _answer(self, application: Application, *, as_of: datetime, timer: Timer) -> Answer:
         as_of = as_of.replace(microsecond=as_of.microsecond // 1_000 * 1_000)
         fingerprint = keyed_hash(self._secret, application.canonical)
+        # Once for each entity, however many views it has.
+        hashes = {
+            entity.name: hashed_entity(entity, application.entity_keys, secret=self._secret)
+            for entity in self._product.entities
+        }
         keys = {
-            view.name: entity_key(self._product, view, application.entity_keys, secret=self._secret)
+            view.name: row_key(self._product.name, view.name, hashes[view.entity.name])
             for view in self._product.feature_views
         }
         timer.lap("parse")
@@ -138,7 +143,7 @@ class ScoreApplication:
         if earlier and (_is_final(earlier) or earlier.fingerprint != fingerprint):
             return self._replay(earlier, fingerprint)
         receipt, decision = self._decide(
-            application, keys, readout, fingerprint, as_of=as_of, timer=timer
+            application, keys, hashes, readout, fingerprint, as_of=as_of, timer=timer
         )
         if earlier:
             winner = self._store.supersede(receipt, earlier, timer=timer)
@@ -162,6 +167,7 @@ class ScoreApplication:
         self,
         application: Application,
         keys: Mapping[str, str],
+        hashes: Mapping[str, str],
         readout: Readout,
         fingerprint: str,
         *,
@@ -225,9 +231,7 @@ class ScoreApplication:
             retryable=cause is not None and cause.retryable,
             revision=decision.revision,
             shadow=shadow.as_receipt() if shadow else None,
-            applicant=hashed_entity(applicant, application.entity_keys, secret=self._secret)
-            if applicant
-            else None,
+            applicant=hashes[applicant.name] if applicant else None,
         )
         return receipt, decision
 
