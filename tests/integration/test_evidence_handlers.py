@@ -12,7 +12,7 @@ import pytest
 from credit_core.adapters.feature_files import S3FeatureLake
 from credit_core.adapters.query_results import read_query_result
 from credit_core.domain.loan_outcome import LoanOutcome
-from credit_core.domain.metrics import NAMESPACE, Metric
+from credit_core.domain.metrics import Metric
 from credit_core.errors import StoreUnavailableError
 from credit_core.ports import FilePart, StoredFeatures
 from credit_core.settings import ComparerSettings, ServedSetSettings, SkewSettings
@@ -22,6 +22,7 @@ from tests.builders_aws import create_table
 from tests.builders_evidence import Trial, key_of_applicant
 from tests.feature_rows import BUREAU, BUREAU_KEY, a_lake_row, write_parquet
 from tests.handlers import started
+from tests.left_behind import body_at, published
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,22 +83,10 @@ class Evidence:
             self.s3.put_object(Bucket=self.receipts, Key=key, Body=body)
 
     def body(self, location: str) -> bytes:
-        bucket, _, key = location.removeprefix("s3://").partition("/")
-        found = self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        return bytes(found)
+        return body_at(self.s3, location)
 
-    def published(self, metric: Metric, **dimensions: str) -> list[float]:
-        named = {"Stage": self.stage, "Product": PRODUCT.name} | dimensions
-        found = self.cloudwatch.get_metric_statistics(
-            Namespace=NAMESPACE,
-            MetricName=metric,
-            Dimensions=[{"Name": name, "Value": value} for name, value in named.items()],
-            StartTime=datetime.now(UTC) - timedelta(hours=1),
-            EndTime=datetime.now(UTC) + timedelta(minutes=1),
-            Period=3_600,
-            Statistics=["Maximum"],
-        )
-        return [point["Maximum"] for point in found["Datapoints"]]
+    def published(self, metric: Metric, **more: str) -> list[float]:
+        return published(self.cloudwatch, metric, stage=self.stage, more=more)
 
 
 @pytest.fixture

@@ -15,8 +15,7 @@ from credit_core.adapters.metrics import CloudWatchMetrics
 from credit_core.adapters.newest_events import MOST_ROUNDS, DynamoNewestEvents
 from credit_core.adapters.online_store_writer import PartiqlOnlineStoreWriter
 from credit_core.adapters.training_times import DynamoTrainingTimes
-from credit_core.domain.metrics import NAMESPACE, Measurement, Metric, Unit
-from credit_core.domain.metrics import dimensions as named
+from credit_core.domain.metrics import Measurement, Metric, Unit
 from credit_core.domain.online_store import newest_row_key, timestamp_text
 from credit_core.errors import StoreUnavailableError
 from credit_core.settings import FreshnessSettings
@@ -25,6 +24,7 @@ from tests.builders import NOW, PRODUCT
 from tests.builders_aws import create_table
 from tests.feature_rows import BUREAU, a_feature_row, never
 from tests.handlers import started
+from tests.left_behind import published
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -69,18 +69,8 @@ class Meter:
             },
         )
 
-    def published(self, metric: Metric, view: str | None = None) -> list[float]:
-        dimensions = named(stage=self.settings.stage, product=PRODUCT.name, view=view)
-        found = self.cloudwatch.get_metric_statistics(
-            Namespace=NAMESPACE,
-            MetricName=metric,
-            Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
-            StartTime=datetime.now(UTC) - timedelta(hours=1),
-            EndTime=datetime.now(UTC) + timedelta(minutes=1),
-            Period=3_600,
-            Statistics=["Maximum"],
-        )
-        return [point["Maximum"] for point in found["Datapoints"]]
+    def published(self, metric: Metric, **more: str) -> list[float]:
+        return published(self.cloudwatch, metric, stage=self.settings.stage, more=more)
 
 
 @pytest.fixture
@@ -98,12 +88,12 @@ def test_the_age_of_what_was_written_arrives_at_cloudwatch(meter: Meter) -> None
     ages = meter()
 
     assert ages["bureau"] == pytest.approx(86_400, abs=60)
-    assert meter.published(Metric.FEATURE_AGE, "bureau") == pytest.approx([86_400], abs=60)
+    assert meter.published(Metric.FEATURE_AGE, View="bureau") == pytest.approx([86_400], abs=60)
 
 
 def test_a_view_that_was_never_loaded_is_silent(meter: Meter) -> None:
     assert meter() == {"bureau": None, "region_market": None}
-    assert meter.published(Metric.FEATURE_AGE, "region_market") == []
+    assert meter.published(Metric.FEATURE_AGE, View="region_market") == []
 
 
 def test_the_ages_of_champion_and_candidate_arrive_at_cloudwatch(meter: Meter) -> None:
@@ -129,7 +119,7 @@ def test_a_registry_that_is_not_there_fails_after_the_views_were_measured(meter:
     with pytest.raises(StoreUnavailableError, match="the registry did not answer"):
         meter()
 
-    assert meter.published(Metric.FEATURE_AGE, "bureau")
+    assert meter.published(Metric.FEATURE_AGE, View="bureau")
 
 
 class Busy:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from credit_core.domain.metrics import NAMESPACE, Metric
+from credit_core.domain.metrics import Metric
 from credit_core.domain.model_manifest import manifest_key
 from credit_core.errors import StoreUnavailableError
 from credit_core.settings import MonitorSettings
 from tests.builders import PRODUCT
 from tests.builders_monitoring import Applicants, MonitoredDays
 from tests.handlers import started
+from tests.left_behind import body_at, published
 
 if TYPE_CHECKING:
     from datetime import date
@@ -84,21 +85,10 @@ class Monitor:
         )
 
     def body(self, location: str) -> bytes:
-        bucket, _, key = location.removeprefix("s3://").partition("/")
-        return bytes(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        return body_at(self.s3, location)
 
     def published(self, metric: Metric, **more: str) -> list[float]:
-        named = {"Stage": self.stage, "Product": PRODUCT.name} | more
-        found = self.cloudwatch.get_metric_statistics(
-            Namespace=NAMESPACE,
-            MetricName=metric,
-            Dimensions=[{"Name": name, "Value": value} for name, value in named.items()],
-            StartTime=datetime.now(UTC) - timedelta(hours=1),
-            EndTime=datetime.now(UTC) + timedelta(minutes=1),
-            Period=3_600,
-            Statistics=["Maximum"],
-        )
-        return [point["Maximum"] for point in found["Datapoints"]]
+        return published(self.cloudwatch, metric, stage=self.stage, more=more)
 
 
 @pytest.fixture

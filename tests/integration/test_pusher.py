@@ -18,7 +18,7 @@ from credit_core.adapters.online_store_writer import PartiqlOnlineStoreWriter
 from credit_core.adapters.rejected_rows import S3RejectedRows
 from credit_core.domain.feature_event import DETAIL_TYPE
 from credit_core.domain.lake_tables import lake_tables
-from credit_core.domain.metrics import NAMESPACE
+from credit_core.domain.metrics import Metric
 from credit_core.ports import FilePart
 from credit_core.settings import PusherSettings
 from credit_core.use_cases.materialize import materialize
@@ -28,6 +28,7 @@ from tests.builders import NOW, PRODUCT, SECRET
 from tests.builders_aws import create_table
 from tests.feature_rows import bureau_key, never
 from tests.handlers import started
+from tests.left_behind import published
 from tests.pushes import HOUSEHOLD, WITH_HOUSEHOLDS, a_detail, a_household
 
 if TYPE_CHECKING:
@@ -96,19 +97,8 @@ class Pusher:
 
     def rejected_pushes(self) -> float:
         cloudwatch: CloudWatchClient = self.cloud.client("cloudwatch")
-        found = cloudwatch.get_metric_statistics(
-            Namespace=NAMESPACE,
-            MetricName="RejectedPushes",
-            Dimensions=[
-                {"Name": "Stage", "Value": self.settings.stage},
-                {"Name": "Product", "Value": PRODUCT.name},
-            ],
-            StartTime=datetime.now(UTC) - timedelta(hours=1),
-            EndTime=datetime.now(UTC) + timedelta(minutes=1),
-            Period=3_600,
-            Statistics=["Sum"],
-        )
-        return sum(point["Sum"] for point in found["Datapoints"])
+        stage = self.settings.stage
+        return sum(published(cloudwatch, Metric.REJECTED_PUSHES, stage=stage, statistic="Sum"))
 
 
 @pytest.fixture

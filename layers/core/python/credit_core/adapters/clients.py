@@ -12,6 +12,9 @@ type AwsError = BotoCoreError | ClientError
 AWS_ERRORS = (BotoCoreError, ClientError)
 """What any call through a boto3 client may raise."""
 
+NO_OBJECT = frozenset({"404", "NoSuchKey"})
+"""S3's words for an object that is not there, said to whoever may list the bucket."""
+
 
 def pipeline_config(*, connections: int = 10) -> Config:
     """Return the configuration for pipelines: patient, and retried with jitter."""

@@ -27,8 +27,6 @@ class S3ErasableLake(S3FeatureLake):
     def __init__(self, s3: S3Client, bucket: str, *, memory_mb: int = 256) -> None:
         super().__init__(s3, bucket, memory_mb=memory_mb)
         self._engine = duckdb.connect(config=self._config(gettempdir()))
-        self._erasing = s3
-        self._erased_from = bucket
 
     @property
     def _footer_reader(self) -> duckdb.DuckDBPyConnection:
@@ -51,10 +49,7 @@ class S3ErasableLake(S3FeatureLake):
         )
         with TemporaryDirectory(dir=self._folder) as folder:
             path = Path(folder) / "file.parquet"
-            if part.span is None:
-                self._copy(part.key, path)
-            else:
-                self._copy_span(part.key, path, span=part.span)
+            self._copy_part(part, path)
             values = [*map(str, keys.values()), str(path), *(part.rows or ())]
             try:
                 found = self._footer_reader.execute(query, values).fetchall()
@@ -71,8 +66,8 @@ class S3ErasableLake(S3FeatureLake):
         Raises:
             StoreUnavailableError: It is not known to be removed; doing it again is safe.
         """
-        pages = self._erasing.get_paginator("list_object_versions").paginate(
-            Bucket=self._erased_from, Prefix=key
+        pages = self._s3.get_paginator("list_object_versions").paginate(
+            Bucket=self._bucket, Prefix=key
         )
         try:
             for page in pages:
@@ -83,8 +78,8 @@ class S3ErasableLake(S3FeatureLake):
                 ]
                 if not versions:
                     continue
-                answer = self._erasing.delete_objects(
-                    Bucket=self._erased_from, Delete={"Objects": versions, "Quiet": True}
+                answer = self._s3.delete_objects(
+                    Bucket=self._bucket, Delete={"Objects": versions, "Quiet": True}
                 )
                 for refused in answer.get("Errors", []):
                     message = f"a pushed row was not removed: {refused.get('Code')}"

@@ -6,7 +6,7 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from credit_core.adapters.clients import AWS_ERRORS, error_code
+from credit_core.adapters.clients import AWS_ERRORS, NO_OBJECT, error_code
 from credit_core.adapters.decision_records import DynamoDecisionRecords
 from credit_core.domain.application_records import MOMENTS
 from credit_core.domain.places import BY_APPLICANT, ERASED_TAG
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 READ = ("application_id", "record", "revision", *sorted(set(MOMENTS.values())))
 """What tells a record's place in the archive, and when it was made; nothing of its contents."""
-
-NO_OBJECT = frozenset({"404", "NoSuchKey"})
 
 
 class DynamoApplicantRecords:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, cast
 
 import duckdb
 
-from credit_core.adapters.clients import AWS_ERRORS, error_code
+from credit_core.adapters.clients import AWS_ERRORS, NO_OBJECT, error_code
 from credit_core.domain.lake_tables import KEY_TYPES, ROW_NUMBER, ColumnType, view_columns
 from credit_core.domain.product import DType
 from credit_core.errors import InvalidFeatureFileError, StoreUnavailableError
@@ -72,7 +72,6 @@ FILE_TYPES = {
 
 TWICE = "there twice"
 
-MISSING_CODES = frozenset({"404", "NoSuchKey"})
 CHANGED_CODES = frozenset({"412", "PreconditionFailed"})
 RANGE_CODES = frozenset({"416", "InvalidRange"})
 
@@ -115,10 +114,7 @@ class S3FeatureLake:
         """
         with TemporaryDirectory(dir=self._folder) as folder:
             path = Path(folder) / "file.parquet"
-            if part.span is None:
-                self._copy(part.key, path)
-            else:
-                self._copy_span(part.key, path, span=part.span)
+            self._copy_part(part, path)
             with duckdb.connect(config=self._config(folder)) as connection:
                 yield opened(connection, path, view, part=part)
 
@@ -165,6 +161,12 @@ class S3FeatureLake:
             "memory_limit": f"{self._memory_mb}MB",
             "threads": self._threads,
         }
+
+    def _copy_part(self, part: FilePart, path: Path) -> None:
+        if part.span is None:
+            self._copy(part.key, path)
+        else:
+            self._copy_span(part.key, path, span=part.span)
 
     def _copy(self, key: str, path: Path) -> None:
         with _s3_errors(key):
@@ -227,7 +229,7 @@ def _s3_errors(key: str) -> Iterator[None]:
         yield
     except AWS_ERRORS as error:
         code = error_code(error)
-        if code in MISSING_CODES:
+        if code in NO_OBJECT:
             raise InvalidFeatureFileError(f"{key}: there is no such file in the lake") from None
         if code in CHANGED_CODES:
             raise _replaced(key) from None

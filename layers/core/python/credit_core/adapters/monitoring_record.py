@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from credit_core.adapters.clients import AWS_ERRORS, error_code
+from credit_core.adapters.clients import AWS_ERRORS, NO_OBJECT, error_code
 from credit_core.adapters.model_artifacts import verified_manifest
 from credit_core.domain.decision_monitoring import DecisionTally
 from credit_core.domain.places import MONITORING
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from credit_core.domain.model_manifest import ModelManifest
 
 READ_AT_ONCE = 16
-NOT_THERE = "NoSuchKey"
-"""S3's word for an object that is not there, said to whoever may list the bucket."""
 
 
 class S3MonitoringRecord:
@@ -130,7 +128,7 @@ class S3MonitoringRecord:
         except (DamagedReceiptError, KeyError, TypeError, ValueError):
             return None
         except AWS_ERRORS as error:
-            if error_code(error) == NOT_THERE:
+            if error_code(error) in NO_OBJECT:
                 return None
             raise StoreUnavailableError(f"{key} could not be read: {error_code(error)}") from None
 
@@ -164,7 +162,7 @@ def manifests_in(s3: S3Client, bucket: str, *, product: str) -> Callable[[ModelK
             return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
         except AWS_ERRORS as error:
             message = f"{key} cannot be read: {error_code(error)}"
-            if error_code(error) == NOT_THERE:
+            if error_code(error) in NO_OBJECT:
                 raise ModelUnavailableError(message) from None
             raise StoreUnavailableError(message) from None
 

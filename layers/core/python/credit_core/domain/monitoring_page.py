@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from credit_core.domain.decision import FeatureStatus
 from credit_core.domain.decision_monitoring import in_order
 from credit_core.domain.drift_section import drift_section
 from credit_core.domain.pages import words
@@ -37,16 +38,6 @@ OUTCOMES = {"approve": "Approved", "decline": "Declined", "refer": "Referred"}
 MOST_REASONS = 12
 
 
-class _Reasons(NamedTuple):
-    """What a lender may say, by the code of it."""
-
-    texts: Mapping[str, str]
-
-    def __call__(self, code: str) -> str:
-        """Return the words of a code; a code that the product has no more stands for itself."""
-        return self.texts.get(code, "")
-
-
 def monitoring_page(product: CreditProduct, summary: Mapping[str, Any]) -> bytes:
     """Return the page of a day as one HTML file; the same summary gives the same bytes.
 
@@ -58,7 +49,7 @@ def monitoring_page(product: CreditProduct, summary: Mapping[str, Any]) -> bytes
     sections = [_outcomes(figures)]
     if figures["decisions"]:
         sections += [
-            _reasons(figures, _Reasons(_texts(product))),
+            _reasons(figures, _texts(product)),
             *(
                 drift_section(model, alone=len(figures["models"]) == 1)
                 for model in figures["models"]
@@ -78,6 +69,7 @@ def monitoring_page(product: CreditProduct, summary: Mapping[str, Any]) -> bytes
 
 
 def _texts(product: CreditProduct) -> dict[str, str]:
+    """Return what a lender may say, by the code of it."""
     of_features = {
         feature.adverse_action.code: feature.adverse_action.text
         for feature in product.model_features
@@ -311,7 +303,7 @@ def _over_days(days: Sequence[Figures], width: int) -> str:
     return drawn.svg()
 
 
-def _reasons(figures: Figures, text_of: _Reasons) -> Section:
+def _reasons(figures: Figures, texts: Mapping[str, str]) -> Section:
     mixes = figures["first_reasons"]
     if not mixes:
         return Section(
@@ -320,7 +312,8 @@ def _reasons(figures: Figures, text_of: _Reasons) -> Section:
     some = list(mixes.items())[:MOST_REASONS]
     rows = [
         [
-            joined((element("b", code), " ", element("small", text_of(code)))),
+            # A code that the product has no more stands for itself.
+            joined((element("b", code), " ", element("small", texts.get(code, "")))),
             words.count(mix["count"]),
             _percent(mix["share"]),
             words.count(figures["reasons"].get(code, 0)),
@@ -346,7 +339,6 @@ def _reasons(figures: Figures, text_of: _Reasons) -> Section:
 
 
 def _features(figures: Figures) -> Section:
-    statuses = ("fresh", "stale", "missing", "unreadable", "unavailable")
     rows = []
     for name, view in figures["views"].items():
         before = view["shares_before"]
@@ -362,7 +354,7 @@ def _features(figures: Figures) -> Section:
                             else "",
                         )
                     )
-                    for status in statuses
+                    for status in FeatureStatus
                 ),
                 _percent(view["defaulted"]),
                 *(_age(view["age_seconds"][part]) for part in ("p50", "p99")),
@@ -372,7 +364,7 @@ def _features(figures: Figures) -> Section:
         caption="What each view gave to the decisions",
         headings=(
             "View",
-            *(status.capitalize() for status in statuses),
+            *(status.capitalize() for status in FeatureStatus),
             "By default",
             "Age, median",
             "Age, p99",

@@ -384,10 +384,11 @@ def _decision_in(reply: Reply) -> dict[str, Any] | str:
 
 def _plain_request(product: CreditProduct, manifest: ModelManifest | None) -> Mapping[str, Value]:
     """Return request features that a client could send: a golden applicant's, else the least."""
-    for vector in manifest.golden if manifest else ():
-        person = _sendable(product, manifest, vector) if manifest else None
-        if person is not None:
-            return person.request
+    if manifest is not None:
+        for vector in manifest.golden:
+            person = _sendable(product, manifest, vector)
+            if person is not None:
+                return person.request
     return {
         feature.name: feature.categories[0]
         if feature.categories
