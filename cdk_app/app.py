@@ -1,6 +1,9 @@
 """Entry point of the CDK: ``cdk synth -c stage=prod -c product=personal_loan``.
 
 It needs no account and no network. The layers must have been built: ``make layers``.
+
+``cdk deploy credit-delivery -c repository=owner/name`` is about an account instead: it holds the
+roles under which that repository's workflows deploy, and nothing else. See ``docs/delivery.md``.
 """
 
 from __future__ import annotations
@@ -8,12 +11,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import App, Tags, Validations
+from aws_cdk import App, DefaultStackSynthesizer, Tags, Validations
 from cdk_nag import AwsSolutionsChecks, ServerlessChecks
 
+from cdk_app.components.github_roles import InvalidDeliveryError, Repository
 from cdk_app.components.log_protection import protect_logs
 from cdk_app.components.service_function import service_functions
 from cdk_app.stacks.archive import ArchiveStack
+from cdk_app.stacks.delivery import DeliveryStack
 from cdk_app.stacks.materialization import MaterializationStack
 from cdk_app.stacks.operations import OperationsStack
 from cdk_app.stacks.retraining import RetrainingStack
@@ -29,6 +34,11 @@ if TYPE_CHECKING:
 
 DEFAULT_STAGE = "local"
 DEFAULT_PRODUCT = "personal_loan"
+DELIVERY = "credit-delivery"
+COMPARED_STAGE = "dev"
+"""What pull requests are compared with."""
+BOOTSTRAP_QUALIFIER = "@aws-cdk/core:bootstrapQualifier"
+"""The CDK's own name in the context for what its bootstrap roles are named after."""
 
 
 def add_stacks(app: App, *, stage: Stage, product: CreditProduct) -> None:
@@ -88,21 +98,56 @@ def add_stacks(app: App, *, stage: Stage, product: CreditProduct) -> None:
     check(app)
 
 
+def add_delivery(app: App, *, repository: str) -> None:
+    """Add the stack of an account's roles for a repository's workflows to the app.
+
+    Of the context it takes ``stages``, those that are deployed to this account (``dev,prod``), and
+    ``oidc-provider``, the ARN of the account's identity provider for GitHub if it has one.
+
+    Raises:
+        InvalidDeliveryError: The repository or a stage is none.
+    """
+    remote = [stage for stage in STAGES if stage != DEFAULT_STAGE]
+    stages = str(app.node.try_get_context("stages") or ",".join(remote)).split(",")
+    if unknown := [stage for stage in stages if stage not in remote]:
+        raise InvalidDeliveryError(f"no stage {unknown[0]!r} is deployed by workflows: {remote}")
+    DeliveryStack(
+        app,
+        DELIVERY,
+        repository=Repository(repository),
+        stages=stages,
+        compared=COMPARED_STAGE,
+        qualifier=app.node.try_get_context(BOOTSTRAP_QUALIFIER)
+        or DefaultStackSynthesizer.DEFAULT_QUALIFIER,
+        provider_arn=app.node.try_get_context("oidc-provider"),
+        description="Roles under which workflows deploy credit decisions",
+    )
+    Tags.of(app).add("application", "credit-decisions")
+    check(app)
+
+
 def check(app: App) -> None:
     """Have two packs of cdk-nag judge all that the app holds when it is synthesized."""
     Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
 
 
 def main(context: Mapping[str, Any] | None = None) -> None:
-    """Synthesize the stage that the context names.
+    """Synthesize the stage that the context names, or the delivery of the repository it names.
 
     Args:
         context: What the command line adds to, by ``cdk.json`` and ``-c``.
 
     Raises:
-        SystemExit: Stage, product or layers are not there; one line says which.
+        SystemExit: Stage, product, layers or repository are not there; one line says which.
     """
     app = App(context=context)
+    if repository := app.node.try_get_context("repository"):
+        try:
+            add_delivery(app, repository=repository)
+        except InvalidDeliveryError as error:
+            sys.exit(f"error: {error}")
+        app.synth()
+        return
     name = app.node.try_get_context("stage") or DEFAULT_STAGE
     if name not in STAGES:
         sys.exit(f"error: there is no stage {name!r}; there are {', '.join(STAGES)}")

@@ -29,6 +29,7 @@ ROUTES = (
     Route("POST", BATCHES_PATH, BATCH, (DECIDE,)),
     Route("GET", "/v1/decisions/{application_id}", RECORDS, (READ,)),
     Route("GET", "/v1/decisions/{application_id}/explanation", RECORDS, (READ,)),
+    Route("GET", "/v1/referrals", RECORDS, (REVIEW,)),
     Route("POST", "/v1/decisions/{application_id}/review", RECORDS, (REVIEW,)),
     Route("POST", "/v1/outcomes", RECORDS, (REPORT,)),
     Route("GET", "/v1/model", RECORDS, (READ,)),

@@ -20,7 +20,7 @@ DECIDE, READ, REVIEW, REPORT = "decide", "read", "review", "report"
 SCOPES: Mapping[str, str] = {
     DECIDE: "Ask for credit decisions",
     READ: "Read decisions and the model's card",
-    REVIEW: "Record a person's review of a decision",
+    REVIEW: "See what waits for a person, and record their review",
     REPORT: "Report what became of a loan",
 }
 CLIENTS: Mapping[str, tuple[str, ...]] = {

@@ -148,10 +148,10 @@ def is_the_model_healthy(own: Own, product: CreditProduct, pager: Pager) -> Sect
                     for view in product.feature_views
                 ],
                 unit="share of rows that differ",
+                # The same limit for each view: one line.
                 rings_at=[
-                    alarm
-                    for name, alarm in pager.alarms.items()
-                    if name == f"Skew{product.feature_views[0].name.title().replace('_', '')}"
+                    pager.alarms[f"Skew{view.name.title().replace('_', '')}"]
+                    for view in product.feature_views[:1]
                 ],
             ),
             graph(

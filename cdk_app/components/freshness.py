@@ -51,11 +51,12 @@ class FreshnessMeter(Construct):
         )
         # The notes of the newest events, and nobody's features.
         notes = [newest_row_key(product, view) for view in product.feature_views]
-        meter.role.allow(
-            "dynamodb:BatchGetItem",
-            on=[table.table_arn],
-            conditions={"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": notes}},
-        )
+        if notes:
+            meter.role.allow(
+                "dynamodb:BatchGetItem",
+                on=[table.table_arn],
+                conditions={"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": notes}},
+            )
         meter.role.allow_items("dynamodb:Query", table=registry, partition=product.name)
         meter.role.allow_key(storage.key, through=("dynamodb",))
         meter.role.allow_metrics()

@@ -58,16 +58,14 @@ def policy(product: CreditProduct) -> dict[str, Any]:
         f"arn:{Aws.PARTITION}:dataprotection::aws:data-identifier/{name}"
         for name in (*PERSONAL, *SECRETS)
     ]
+    custom = [{"Name": name, "Regex": expression} for name, expression in keys.items()]
     identifiers = [*known, *keys]
     return {
         "Name": "personal-data",
         "Description": "Personal data and secrets are masked, and their finds counted",
         "Version": "2021-06-01",
-        "Configuration": {
-            "CustomDataIdentifier": [
-                {"Name": name, "Regex": expression} for name, expression in keys.items()
-            ]
-        },
+        # Where a product has no keys of an applicant, there is nothing of its own to look for.
+        **({"Configuration": {"CustomDataIdentifier": custom}} if custom else {}),
         "Statement": [
             {
                 "Sid": "Count",
@@ -91,5 +89,5 @@ def applicant_keys(product: CreditProduct) -> dict[str, str]:
     """
     return {
         name.replace("_", "-"): f"{name}[^a-zA-Z0-9_,]{{2,16}}[a-zA-Z0-9_-]{{1,64}}"
-        for name in product.entities[0].key_names
+        for name in (product.applicant.key_names if product.applicant else ())
     }

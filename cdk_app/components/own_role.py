@@ -38,8 +38,10 @@ without the grant, which only whoever creates a table needs.
 class OwnRole(iam.Role):
     """Starts without any permission; the CDK's ``grant`` methods would give more than is needed."""
 
-    def __init__(self, scope: Construct, id_: str, *, assumed_by: iam.IPrincipal) -> None:
-        super().__init__(scope, id_, assumed_by=assumed_by)
+    def __init__(
+        self, scope: Construct, id_: str, *, assumed_by: iam.IPrincipal, **props: Any
+    ) -> None:
+        super().__init__(scope, id_, assumed_by=assumed_by, **props)
 
     def allow(
         self, *actions: str, on: Sequence[str], conditions: Mapping[str, Any] | None = None

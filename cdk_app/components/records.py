@@ -9,7 +9,7 @@ from constructs import Construct
 from cdk_app.components.api_routes import RECORDS
 from cdk_app.components.live_alias import LiveAlias
 from cdk_app.components.service_function import ServiceFunction
-from credit_core.domain.places import rollout_partition
+from credit_core.domain.places import AWAITING_REVIEW, rollout_partition
 from credit_core.settings import RecordsSettings
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Records(Construct):
             self,
             "Records",
             name=RECORDS,
-            description="Reads decisions, records reviews and outcomes",
+            description="Reads decisions and what waits for a person, records reviews and outcomes",
             stage=stage,
             size=stage.records,
             settings=RecordsSettings(
@@ -61,6 +61,7 @@ class Records(Construct):
             *("dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"),
             on=[decisions.table_arn],
         )
+        may.allow("dynamodb:Query", on=[f"{decisions.table_arn}/index/{AWAITING_REVIEW}"])
         for partition in (product.name, rollout_partition(product.name)):
             may.allow_items("dynamodb:GetItem", table=registry, partition=partition)
         may.allow_objects("s3:GetObject", bucket=models, prefix=f"{product.name}/")

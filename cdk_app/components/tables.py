@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from aws_cdk import aws_dynamodb as dynamodb
 from constructs import Construct
 
-from credit_core.domain.places import BY_APPLICANT
+from credit_core.domain.places import AWAITING_REVIEW, BY_APPLICANT
 from credit_core.domain.receipt_archive import EXPIRES_AT
+from credit_core.domain.referrals import WAITING
 
 if TYPE_CHECKING:
     from aws_cdk import aws_kms as kms
@@ -40,8 +41,17 @@ class Tables(Construct):
         # Receipts alone have the attribute. Whoever erases an applicant finds them by it.
         self.decisions.add_global_secondary_index(
             index_name=BY_APPLICANT,
-            partition_key=dynamodb.Attribute(name="applicant", type=dynamodb.AttributeType.STRING),
+            partition_key=_text("applicant"),
             projection_type=dynamodb.ProjectionType.KEYS_ONLY,
+        )
+        # Referrals that nobody reviewed alone have the attribute. An update of a table may make
+        # one index or remove one, not more: a release adds no second one.
+        self.decisions.add_global_secondary_index(
+            index_name=AWAITING_REVIEW,
+            partition_key=_text(WAITING),
+            sort_key=_text("decided_at"),
+            projection_type=dynamodb.ProjectionType.INCLUDE,
+            non_key_attributes=["response", "revision", "added", EXPIRES_AT],
         )
         self.registry = self._table("Registry", "product", "record")
 
@@ -53,14 +63,11 @@ class Tables(Construct):
     def _table(
         self, name: str, partition_key: str, sort_key: str | None = None, **props: Any
     ) -> dynamodb.Table:
-        def text(attribute: str) -> dynamodb.Attribute:
-            return dynamodb.Attribute(name=attribute, type=dynamodb.AttributeType.STRING)
-
         return dynamodb.Table(
             self,
             name,
-            partition_key=text(partition_key),
-            sort_key=text(sort_key) if sort_key else None,
+            partition_key=_text(partition_key),
+            sort_key=_text(sort_key) if sort_key else None,
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
             encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED,
             encryption_key=self._key,
@@ -71,3 +78,7 @@ class Tables(Construct):
             removal_policy=self._stage.removal,
             **props,
         )
+
+
+def _text(attribute: str) -> dynamodb.Attribute:
+    return dynamodb.Attribute(name=attribute, type=dynamodb.AttributeType.STRING)

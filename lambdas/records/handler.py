@@ -1,4 +1,4 @@
-"""Decisions as recorded and explained, reviews, outcomes, the champion's card: a route each."""
+"""Decisions, what waits for a person, reviews, outcomes, the champion's card: a route each."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from credit_core.adapters.http_problem import problem_response
 from credit_core.adapters.http_proxy import ProxyRequest, json_response
 from credit_core.adapters.model_artifacts import verified_manifest, verified_model
 from credit_core.adapters.model_registry import S3DynamoModelRegistry, objects_in
+from credit_core.adapters.referral_queue import DynamoReferralQueue
 from credit_core.adapters.signing import KmsSigner
 from credit_core.adapters.traces import note, traced, watch
 from credit_core.domain.application_records import compact_json
@@ -30,6 +31,7 @@ from credit_core.errors import InvalidRequestError, loggable
 from credit_core.settings import RecordsSettings
 from credit_core.use_cases.explain import ExplainDecision
 from credit_core.use_cases.records import Recorded, records_of, report_outcome, review_decision
+from credit_core.use_cases.referrals import PageAsked, waiting_referrals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,6 +50,7 @@ store = DynamoApplicationRecords(
     table=settings.decisions_table,
     receipt_days=settings.receipt_days,
 )
+queue = DynamoReferralQueue(dynamodb, settings.decisions_table)
 s3 = client("s3", answering_config())
 for watched in (dynamodb, s3):
     watch(watched)
@@ -81,6 +84,12 @@ def decision(request: ProxyRequest) -> dict[str, object]:
 def explanation(request: ProxyRequest) -> dict[str, object]:
     """Answer why an application was decided so, and what would have been approved."""
     return json_response(compact_json(explain(request.application_id()).as_response()))
+
+
+def referrals(request: ProxyRequest) -> dict[str, object]:
+    """Answer what waits for a person, oldest first."""
+    asked = PageAsked.of(request.query())
+    return json_response(waiting_referrals(queue, asked, as_of=datetime.now(UTC)))
 
 
 def review(request: ProxyRequest) -> dict[str, object]:
@@ -131,6 +140,7 @@ def card(_request: ProxyRequest) -> dict[str, object]:
 ROUTES: Mapping[tuple[str, str], Route] = {
     ("GET", "/v1/decisions/{application_id}"): decision,
     ("GET", "/v1/decisions/{application_id}/explanation"): explanation,
+    ("GET", "/v1/referrals"): referrals,
     ("POST", "/v1/decisions/{application_id}/review"): review,
     ("POST", "/v1/outcomes"): outcome,
     ("GET", "/v1/model"): card,

@@ -51,6 +51,8 @@ REFUSED: Mapping[str, tuple[str, ...]] = {
 }
 """What CloudFormation's schemas call changeable and the service does not change."""
 
+INDEXES = "GlobalSecondaryIndexes"
+
 type Snapshot = dict[str, Any]
 
 
@@ -144,9 +146,14 @@ def _kept(resource: Resource) -> dict[str, Any]:
         for pointer in fixed_properties(resource["Type"])
         if (value := _at(properties(resource), pointer)) is not None
     }
+    indexes = {
+        index["IndexName"]: {name: index[name] for name in ("KeySchema", "Projection")}
+        for index in properties(resource).get(INDEXES, ())
+    }
     return {
         "type": resource["Type"],
         "fixed": fixed,
+        **({"indexes": indexes} if indexes else {}),
         # What happens to it when it goes after all.
         "removal": [
             resource.get(policy, "Delete") for policy in ("DeletionPolicy", "UpdateReplacePolicy")
@@ -173,6 +180,16 @@ def _faults(was: Mapping[str, Any], kept: Mapping[str, Any], id_: str) -> list[s
         for name in sorted({*was["fixed"], *now["fixed"]})
         if was["fixed"].get(name) != now["fixed"].get(name)
     ]
+    before, after = was.get("indexes", {}), now.get("indexes", {})
+    faults += [
+        f"its index {name} is another, which an index can't become"
+        for name in sorted(before.keys() & after.keys())
+        if before[name] != after[name]
+    ]
+    changed = sorted(before.keys() ^ after.keys())
+    if len(changed) > 1:
+        # DynamoDB makes or removes one index in an update of a table, and CloudFormation fails.
+        faults.append(f"{len(changed)} indexes change at once: {', '.join(changed)}")
     if now["removal"] != was["removal"]:
         faults.append(f"its removal is {now['removal']}, was {was['removal']}")
     return faults

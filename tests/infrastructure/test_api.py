@@ -28,6 +28,7 @@ OFFERED = {
     "/v1/decision-batches/POST": (BATCH, {"decide"}),
     "/v1/decisions/{application_id}/GET": (RECORDS, {"read"}),
     "/v1/decisions/{application_id}/explanation/GET": (RECORDS, {"read"}),
+    "/v1/referrals/GET": (RECORDS, {"review"}),
     "/v1/decisions/{application_id}/review/POST": (RECORDS, {"review"}),
     "/v1/outcomes/POST": (RECORDS, {"report"}),
     "/v1/model/GET": (RECORDS, {"read"}),

@@ -164,7 +164,7 @@ def expected(stage: str, *, tracing: bool) -> dict[str, Permissions]:
             {
                 "dynamodb:GetItem": {REGISTRY},
                 "dynamodb:PutItem": {DECISIONS},
-                "dynamodb:Query": {DECISIONS},
+                "dynamodb:Query": {DECISIONS, f"{DECISIONS}/index/awaiting-review"},
                 "dynamodb:UpdateItem": {DECISIONS},
                 "s3:GetObject": {models},
                 "kms:Verify": {SIGNING_KEY},

@@ -4,6 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from credit_core.domain.places import AWAITING_REVIEW
+from credit_core.domain.referrals import WAITING
+from tests.builders_aws import TOLD
 from tests.infrastructure.release import fixed_properties
 from tests.infrastructure.templates import STATEFUL, properties, stack_of, statements
 
@@ -142,6 +145,26 @@ def test_tables_have_the_keys_that_the_functions_use(deployment: Deployment) -> 
     }
 
     assert found == TABLES
+
+
+def test_what_waits_for_a_person_is_found_without_an_applicants_data(
+    deployment: Deployment,
+) -> None:
+    """The index holds what the queue tells; requests, features and hashes stay in the table."""
+    (index,) = (
+        index
+        for index in properties(deployment.at("storage/Tables/Decisions", TABLE))[
+            "GlobalSecondaryIndexes"
+        ]
+        if index["IndexName"] == AWAITING_REVIEW
+    )
+
+    assert index["KeySchema"] == [
+        {"AttributeName": WAITING, "KeyType": "HASH"},
+        {"AttributeName": "decided_at", "KeyType": "RANGE"},
+    ]
+    assert index["Projection"]["ProjectionType"] == "INCLUDE"
+    assert set(index["Projection"]["NonKeyAttributes"]) == set(TOLD)
 
 
 def test_the_table_of_decisions_is_of_the_class_that_costs_less(deployment: Deployment) -> None:

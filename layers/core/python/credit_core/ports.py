@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from credit_core.domain.product import FeatureView, Value
     from credit_core.domain.receipt import Receipt
     from credit_core.domain.receipt_archive import ArchivedRecord, Days
+    from credit_core.domain.referrals import Place
 
 # --- scoring -------------------------------------------------------------------------------
 
@@ -83,6 +84,24 @@ class DecisionStore(Protocol):
         Raises:
             DamagedReceiptError: What is there instead cannot be read.
             StoreUnavailableError: It is not known to be written.
+        """
+
+
+class ReferralQueue(Protocol):
+    """Knows which decisions wait for a person."""
+
+    def waiting(
+        self, *, after: Place | None, as_of: datetime, at_once: int
+    ) -> Iterator[StoredRecord]:
+        """Yield what waits behind a place, oldest first.
+
+        Args:
+            after: The last place that is known already; None begins with the oldest.
+            as_of: Now; what has ended waits no more.
+            at_once: How many will be taken, as a rule.
+
+        Raises:
+            StoreUnavailableError: Not all could be read.
         """
 
 

@@ -2,7 +2,8 @@
 
 Each addition is one transaction with the decision's item, whose ``revision`` and ``added`` (the
 number of additions so far) are its condition. So additions are in one order, a decision that was
-reviewed is not superseded, and nothing is added to what the caller did not see.
+reviewed is not superseded, nothing is added to what the caller did not see, and with the first
+addition a referral waits for nobody any more: where an outcome is known, a review is refused.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from credit_core.domain.application_records import (
     Record,
 )
 from credit_core.domain.receipt_archive import EXPIRES_AT, expires_at
+from credit_core.domain.referrals import WAITING
 from credit_core.errors import DamagedReceiptError, StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -126,14 +128,14 @@ class DynamoApplicationRecords:
 
     def _update(self, to: ApplicationRecords) -> UpdateTypeDef:
         unchanged = "#added = :added" if to.added else "attribute_not_exists(#added)"
-        names = {"#revision": "revision", "#added": "added"}
+        names = {"#revision": "revision", "#added": "added", "#waiting": WAITING}
         values = {":revision": to.revision, ":next": _next(to)}
         if to.added:
             values[":added"] = to.added
         return {
             "TableName": self._table,
             "Key": {"application_id": {"S": to.application_id}, "record": {"S": DECISION}},
-            "UpdateExpression": "SET #added = :next",
+            "UpdateExpression": "SET #added = :next REMOVE #waiting",
             "ConditionExpression": f"#revision = :revision AND {unchanged}",
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": to_dynamodb(values),

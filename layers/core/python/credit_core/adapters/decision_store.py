@@ -14,6 +14,7 @@ from credit_core.domain.model_manifest import ROLLOUT_RECORD, RolloutPointer
 from credit_core.domain.places import rollout_partition
 from credit_core.domain.receipt import receipt_of
 from credit_core.domain.receipt_archive import EXPIRES_AT, expires_at
+from credit_core.domain.referrals import waiting
 from credit_core.errors import ModelUnavailableError, StoreUnavailableError
 from credit_core.ports import Readout, StoredFeatures
 
@@ -79,14 +80,13 @@ class DynamoDecisionStore:
         Raises:
             DamagedReceiptError: There is an earlier receipt, and it cannot be read.
         """
-        request: dict[str, Any] = {
-            self._online_store: {
+        request: dict[str, Any] = {self._decisions: {"Keys": [_decision_key(application_id)]}}
+        if entity_keys:  # DynamoDB refuses a table of which no key is asked for
+            request[self._online_store] = {
                 "Keys": [{"entity_key": {"S": key}} for key in dict.fromkeys(entity_keys)],
                 "ProjectionExpression": "entity_key, recency, #features",
                 "ExpressionAttributeNames": {"#features": "features"},
-            },
-            self._decisions: {"Keys": [_decision_key(application_id)]},
-        }
+            }
         if with_pointer:
             request[self._registry] = {"Keys": [self._pointer_key]}
         items, unread = self._batch_get(request, _deadline(timer, share=READ_SHARE))
@@ -176,10 +176,13 @@ class DynamoDecisionStore:
         return None
 
     def _put(self, receipt: Receipt, record: str, condition: str) -> dict[str, object]:
-        end = expires_at(receipt.decided_at, days=self._receipt_days)
+        item = receipt.as_record(record)
+        item[EXPIRES_AT] = expires_at(receipt.decided_at, days=self._receipt_days)
+        if record == DECISION:  # what was superseded waits for nobody
+            item |= waiting(item)
         return {
             "TableName": self._decisions,
-            "Item": to_dynamodb({**receipt.as_record(record), EXPIRES_AT: end}),
+            "Item": to_dynamodb(item),
             "ConditionExpression": condition,
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }

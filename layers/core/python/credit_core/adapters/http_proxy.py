@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from credit_core.domain.application import APPLICATION_ID_PATTERN
-from credit_core.domain.strict_json import refuse_body
+from credit_core.domain.strict_json import refuse_body, repeatable_name
 from credit_core.errors import Fault, InvalidRequestError
 
 if TYPE_CHECKING:
@@ -74,6 +74,22 @@ class ProxyRequest:
             message = f"must match {APPLICATION_ID_PATTERN}"
             raise InvalidRequestError([Fault("application_id", message)])
         return found
+
+    def query(self) -> dict[str, str]:
+        """Return the parameters of the query string.
+
+        Raises:
+            InvalidRequestError: One is given more than once.
+        """
+        given = self.event.get("multiValueQueryStringParameters") or {}
+        twice = [
+            Fault(repeatable_name(name), "must be given once")
+            for name in given
+            if len(given[name]) > 1
+        ]
+        if twice:
+            raise InvalidRequestError(twice)
+        return dict(self.event.get("queryStringParameters") or {})
 
 
 def json_response(

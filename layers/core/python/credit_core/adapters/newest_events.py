@@ -52,6 +52,8 @@ class DynamoNewestEvents:
             StoreUnavailableError: The table did not answer, or not completely: what was not read
                 is not taken for absent.
         """
+        if not keys:  # DynamoDB refuses to be asked for none
+            return {}
         request: Mapping[str, KeysAndAttributesTypeDef | KeysAndAttributesOutputTypeDef] = {
             self._table: {
                 "Keys": [{"entity_key": {"S": key}} for key in keys],

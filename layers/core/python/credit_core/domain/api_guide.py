@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from credit_core.domain.batch_body import LARGEST_BATCH, MAXIMUM_BATCH_BYTES
 from credit_core.domain.judgement import PASSING
+from credit_core.domain.referrals import LARGEST_PAGE
 from credit_core.domain.strict_json import MAXIMUM_BODY_BYTES
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def guide(
         "Ask for a decision": _first_call(examples),
         "What the answer says": _answer(product),
         "Reasons": _reasons(product),
+        "What waits for a person": _referrals(),
         "Send again, safely": _again(),
         "Limits": _limits(),
     }
@@ -116,6 +118,19 @@ applicant. These are the codes of this product:
 {_table(("Code", "Text for the applicant"), sorted(known.items()))}
 
 Where a value was not known, the text may say so in other words under the same code."""
+
+
+def _referrals() -> str:
+    return f"""\
+`GET /v1/referrals` lists the referrals that nobody has reviewed, the oldest first, up to
+{LARGEST_PAGE} at once. Where `next` is no null, `?after=` with it gives the page behind; what is
+reviewed meanwhile makes none of them wrong. The list follows within about a second, so that a
+decision that was just reviewed may still be in it.
+
+`POST /v1/decisions/{{application_id}}/review` records what a person decided, and it waits no more.
+Send the `revision` that they saw: if the application was decided again meanwhile, the review is
+refused, and what is new has to be looked at first. A decline needs its `adverse_action_codes`,
+those that the person relied on."""
 
 
 def _again() -> str:

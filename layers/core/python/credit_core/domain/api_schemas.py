@@ -19,6 +19,7 @@ from credit_core.domain.judgement import DeciderKind, ReferralCause
 from credit_core.domain.loan_outcome import OutcomeBody
 from credit_core.domain.model_manifest import Estimate, Evaluation, Gate, Role, RolloutMode
 from credit_core.domain.policy_definition import MAXIMUM_REASONS, Outcome
+from credit_core.domain.referrals import CURSOR_PATTERN, LARGEST_PAGE
 from credit_core.domain.review import ReviewReader
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ NUMBER: Schema = {"type": "number"}
 SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 OUTCOMES = [outcome.value for outcome in Outcome]
 APPLICATION_ID: Schema = {"type": "string", "pattern": f"^(?:{APPLICATION_ID_PATTERN})$"}
+CURSOR: Schema = {"type": "string", "pattern": f"^(?:{CURSOR_PATTERN})$"}
 
 
 def ref(name: str) -> Schema:
@@ -279,6 +281,34 @@ def _as_sent(body: Schema) -> dict[str, Schema]:
     return properties
 
 
+def referral_schemas() -> dict[str, Schema]:
+    """Return the schema of a page of the referral queue, and of its parts."""
+    decision = decision_schemas()["Decision"]["properties"]
+    unread = "Null where the recorded decision can't be read."
+    told = closed(
+        {
+            **{name: decision[name] for name in ("application_id", "revision", "decided_at")},
+            "cause": described(nullable(ref("Cause")), f"Why it was referred. {unread}"),
+            "decided_by": described(nullable(decision["decided_by"]), unread),
+            **{name: decision[name] for name in ("probability_of_default", "points", "risk_band")},
+            "policy_version": described(nullable(decision["policy_version"]), unread),
+            "model_version": described(nullable(TEXT), "Null where no model was asked."),
+        },
+        description="A referral that nobody has reviewed.",
+    )
+    page = closed(
+        {
+            "referrals": listed(
+                ref("Referral"), maxItems=LARGEST_PAGE, description="The oldest first."
+            ),
+            "next": described(
+                nullable(CURSOR), "Send it as `after` for the page behind this one; null: no more."
+            ),
+        }
+    )
+    return {"Referrals": page, "Referral": told}
+
+
 def explanation_schemas() -> dict[str, Schema]:
     """Return the schema of an explanation, and of its parts."""
     value: Schema = {"type": ["number", "string", "null"]}
@@ -496,6 +526,7 @@ def all_schemas(product: CreditProduct) -> dict[str, Schema]:
         | decision_schemas()
         | batch_schemas()
         | record_schemas(requests)
+        | referral_schemas()
         | explanation_schemas()
         | model_card_schemas()
         | health_schemas()

@@ -7,8 +7,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from credit_core.domain.api_guide import guide
-from credit_core.domain.api_schemas import APPLICATION_ID, Schema, all_schemas, ref
+from credit_core.domain.api_schemas import APPLICATION_ID, CURSOR, Schema, all_schemas, ref
 from credit_core.domain.batch_body import MAXIMUM_BATCH_BYTES
+from credit_core.domain.referrals import LARGEST_PAGE, USUAL_PAGE
 from credit_core.domain.strict_json import MAXIMUM_BODY_BYTES
 
 if TYPE_CHECKING:
@@ -16,14 +17,14 @@ if TYPE_CHECKING:
 
     from credit_core.domain.product import CreditProduct
 
-API_VERSION = "1.0.0"
+API_VERSION = "1.1.0"
 """Of the API: the last number for words, the middle one for additions, the first for a break."""
 
 RESOURCE_SERVER = "decisions"
 SCOPES = {
     "decide": "Ask for decisions",
     "read": "Read decisions, explanations and the champion's card",
-    "review": "Record what a person decided",
+    "review": "See what waits for a person, and record what they decided",
     "report": "Report what became of a loan",
 }
 """What a token may be good for. A scope's full name is ``decisions/<scope>``."""
@@ -105,13 +106,26 @@ APPLICATION_ID_IN_PATH = {
     "description": "The id under which the application was sent.",
     "schema": APPLICATION_ID,
 }
+LIMIT_IN_QUERY = {
+    "name": "limit",
+    "in": "query",
+    "description": "At most so many.",
+    "schema": {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE, "default": USUAL_PAGE},
+}
+AFTER_IN_QUERY = {
+    "name": "after",
+    "in": "query",
+    "description": "`next` of the answer before; without it the queue begins.",
+    "schema": CURSOR,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
     """One method of a path. ``answers`` has description and schema by status.
 
-    ``leads_to`` are the operations that take the ``application_id`` of its answer.
+    ``asks`` are its parameters in the query; ``leads_to`` the operations that take the
+    ``application_id`` of its answer.
     """
 
     path: str
@@ -122,6 +136,7 @@ class Operation:
     description: str
     answers: Mapping[HTTPStatus, tuple[str, str]]
     scopes: tuple[str, ...] = ()
+    asks: tuple[Schema, ...] = ()
     takes: str | None = None
     largest_body: int = MAXIMUM_BODY_BYTES
     errors: tuple[HTTPStatus, ...] = ()
@@ -191,6 +206,20 @@ OPERATIONS = (
         scopes=("read",),
         answers={HTTPStatus.OK: ("The explanation.", "Explanation")},
         errors=UNKNOWN_ID,
+    ),
+    Operation(
+        path="/v1/referrals",
+        method="get",
+        id="list-referrals",
+        tag="Records",
+        summary="List what waits for a person",
+        description="Referrals that nobody has reviewed, the oldest first. One leaves the queue "
+        "when it is reviewed, when an outcome is reported, or when it was sent again and decided. "
+        "The queue follows within about a second: what was just reviewed may still be in it.",
+        scopes=("review",),
+        asks=(LIMIT_IN_QUERY, AFTER_IN_QUERY),
+        answers={HTTPStatus.OK: ("A page of the queue.", "Referrals")},
+        errors=(HTTPStatus.BAD_REQUEST,),
     ),
     Operation(
         path="/v1/decisions/{application_id}/review",
@@ -322,6 +351,8 @@ def _operation(operation: Operation, calls: Sequence[Mapping[str, Any]]) -> dict
         # Any one of the scopes will do.
         "security": [{"client": [f"{RESOURCE_SERVER}/{name}"]} for name in operation.scopes],
     }
+    if operation.asks:
+        document["parameters"] = list(operation.asks)
     if operation.takes:
         document["requestBody"] = {
             "required": True,

@@ -163,6 +163,12 @@ class _Page:
                 f'<p class="soft">Scope: {scopes or "none, and no token"}</p>'
             )
         ]
+        if "parameters" in operation:
+            rows = (
+                [_code(asked["name"]), self._type(asked["schema"]), _spans(asked["description"])]
+                for asked in operation["parameters"]
+            )
+            parts.append(_table(("Parameter, may be left out", "Type", "What it is"), rows))
         if "requestBody" in operation:
             body = operation["requestBody"]
             ((_, content),) = body["content"].items()

@@ -46,6 +46,9 @@ SERVED_TRAINING_SETS = "training-sets/served/"
 BY_APPLICANT = "by-applicant"
 """Index of the decisions table by the keyed hash of who applied."""
 
+AWAITING_REVIEW = "awaiting-review"
+"""Index of the decisions table by what waits for a person, in parts, each oldest first."""
+
 ERASED_TAG = ("applicant", "erased")
 """Tag of an object of the archive that ends when the duty to keep it does."""
 

@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote
 
 from credit_core.domain.application_records import DECISION, MOMENTS, SUPERSEDED
 from credit_core.domain.places import receipts_prefix
+from credit_core.domain.referrals import WAITING
 from credit_core.errors import DamagedReceiptError
 
 if TYPE_CHECKING:
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 EXPIRES_AT = "expires_at"
 """Of a record in the table: when it ends there, in seconds since 1970."""
 
-LATER = frozenset({"added", EXPIRES_AT})
-"""What is no part of a record in the archive: how much was recorded beside a receipt later, and
-when it ends in the table, which an erasure may bring forward.
+LATER = frozenset({"added", EXPIRES_AT, WAITING})
+"""What is no part of a record in the archive: how much was recorded beside a receipt later, when it
+ends in the table, which an erasure may bring forward, and whether it still waits for a person.
 """
 
 SECONDS_A_DAY = 86_400

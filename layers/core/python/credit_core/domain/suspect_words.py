@@ -1,8 +1,9 @@
 """Names and descriptions that hint at inputs a credit model must not, or had better not, see.
 
 Sources:
-    Regulation B, 12 CFR 1002.2(z) (prohibited bases) and 1002.6(b) (rules on using information);
-    its official interpretation, comment 6(a)-2 (effects test: a neutral input acts as a proxy).
+    Regulation B, 12 CFR 1002.2(z) (prohibited bases) and 1002.6(b) (rules on using information).
+    It has no effects test since 21 July 2026 (FR Doc. 2026-07804), and still forbids an input that
+    is meant as a proxy; laws of states may ask about effects.
 """
 
 from __future__ import annotations
@@ -86,8 +87,8 @@ EARLIER = re.compile(
 """Words of a name that say it counts what happened before."""
 
 EFFECTS = (
-    "An input that stands in for a prohibited basis can have the same effect as the basis itself"
-    " (Regulation B, comment 6(a)-2)."
+    "An input that stands in for a prohibited basis can have the same effect as the basis itself,"
+    " which laws of some states forbid, and Regulation B where it is meant."
 )
 
 

@@ -1,0 +1,1 @@
+"""The deployed dashboard's metrics for Prometheus and Grafana."""
