@@ -15,7 +15,8 @@ PYTHON ?= $(shell for p in python3.13 python3; do \
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.13 --generate-hashes \
 	--no-emit-index-url --no-config --custom-compile-command 'make lock' $(LOCK_FLAGS)
 
-.PHONY: help env layers demo test check bench lock release-snapshot local-up local-down clean
+.PHONY: help env layers demo docs test check lint types imports workflows unit integration end-to-end synth release-files audit \
+	pictures bench lock release-snapshot local-up local-down clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+: .*## |^[a-z-]+:  ## ' $(MAKEFILE_LIST) | \
@@ -34,27 +35,84 @@ layers: env  ## Build the Lambda layers for this machine and for Lambda
 demo: env  ## From nothing to a decided application on the local cloud
 	@$(IN_VENV) credit demo
 
-test: env  ## Run every test, the end-to-end ones on the local cloud included
+ifdef TESTS
+test: env
 	@$(IN_VENV) pytest $(TESTS)
+else
+test: unit integration end-to-end  ## Run every test, those on the local cloud too, or TESTS=...
+endif
 
-check: env  ## Lint, types, import contracts, unit tests and doctests
+# Each is a hook of .pre-commit-config.yaml, too; a test compares the two.
+check: lint types imports workflows unit  ## All of lint, types, imports, workflows and unit
+
+lint: env  ## Lint and formatting, by ruff
 	@$(IN_VENV) ruff check
 	@$(IN_VENV) ruff format --check
+
+types: env  ## Types, by mypy --strict
 	@$(IN_VENV) mypy
+
+imports: env  ## Who imports whom, by import-linter
 	@$(IN_VENV) lint-imports
-	@$(IN_VENV) pytest -n 2 tests/unit layers/core/python/credit_core products model_build cdk_app credit_cli
+
+workflows: env  ## Lint the workflows, by actionlint, shellcheck and zizmor
+	@$(IN_VENV) actionlint .github/workflows/*.yml
+	@$(IN_VENV) zizmor --offline --quiet .github
+
+unit: env  ## Unit tests and doctests
+	@$(IN_VENV) pytest -n 2 tests/unit layers/core/python/credit_core products model_build cdk_app credit_cli docs_site
+
+integration: env  ## Tests of parts together: functions, stacks, contracts, the command
+	@$(IN_VENV) pytest -n 2 --dist loadfile tests/contract tests/infrastructure tests/integration
+
+# One at a time: they share a cloud, or measure.
+end-to-end: env  ## Tests on the local cloud and in a browser, and those that measure
+	@$(IN_VENV) pytest tests/end_to_end tests/performance
+
+STAGES ?= dev prod
+PRODUCTS ?= personal_loan
+
+synth: env  ## Synthesize dev and prod into .build/assembly, as workflows deploy them
+	@rm -rf .build/assembly
+	@$(IN_VENV) python -m layers.build --platform lambda
+	@for stage in $(STAGES); do for product in $(PRODUCTS); do \
+		$(IN_VENV) node_modules/.bin/cdk synth --quiet --no-notices --output .build/assembly/$$stage/$$product \
+			--context stage=$$stage --context product=$$product || exit 1; \
+		echo ".build/assembly/$$stage/$$product"; done; done
+
+release-files: layers  ## Gather in .build/release what a release consists of
+	@$(IN_VENV) python scripts/release_files.py .build/release
+
+AUDIT := .build/audit/bin
+LOCKS ?= $(wildcard requirements/*.txt layers/*/requirements.txt)
+
+audit: env  ## Ask whether a locked version has a known vulnerability; needs the network
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .build/audit
+	@$(BIN)/uv pip sync --quiet --require-hashes --python $(AUDIT)/python requirements/audit.txt
+	@failed=0; for lock in $(LOCKS); do echo "$$lock"; \
+		$(AUDIT)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off \
+			$(AUDIT_FLAGS) --requirement $$lock || failed=1; done; \
+	for folder in . docs_site; do echo "$$folder/package-lock.json"; \
+		$(IN_VENV) npm audit --prefix $$folder || failed=1; done; exit $$failed
+
+docs: env  ## Build the site of the documents into .build/site
+	@$(IN_VENV) python -m docs_site.build
+
+pictures: env  ## Take the pictures of the README anew, of the desk after make demo
+	@$(IN_VENV) python -m tests.end_to_end.pictures
 
 bench: env  ## Measure what a decision costs, and write docs/benchmarks-decisions.md
 	@$(IN_VENV) python -m benchmarks.decisions
 
 lock: env  ## Lock the requirements anew; LOCK_FLAGS=--upgrade raises versions
-	@for name in bootstrap dev cloud; do \
+	@for name in bootstrap dev cloud audit; do \
 		$(LOCK) requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
 	@# The layers take the developer's versions, so that what is tested is what runs.
 	@for name in runtime training parquet; do \
 		$(LOCK) --no-deps --constraints requirements/dev.txt layers/$$name/requirements.in \
 			--output-file layers/$$name/requirements.txt || exit 1; done
 	@$(IN_VENV) npm install --package-lock-only --silent
+	@$(IN_VENV) npm install --package-lock-only --silent --prefix docs_site
 
 release-snapshot: env  ## Write down what a release holds, for later ones not to replace it
 	@$(IN_VENV) python -m tests.infrastructure.release
@@ -67,5 +125,5 @@ local-down:  ## Stop the local cloud and remove what it holds
 		$(IN_VENV) credit local down
 
 clean:  ## Remove everything that make has created; stop the local cloud first
-	rm -rf .venv .cloud-venv node_modules .build .local .local-enforcing cdk.out \
+	rm -rf .venv .cloud-venv node_modules docs_site/node_modules .build .local .local-enforcing cdk.out \
 		.mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
