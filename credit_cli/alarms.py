@@ -14,9 +14,10 @@ from credit_cli.alarm_trial import (
     tried,
     who_tells,
 )
+from credit_cli.completion import alarm_names
 from credit_cli.default_command import ListsByDefault
 from credit_cli.deployment import deployed
-from credit_cli.errors import EXIT_CODES, ExitCode
+from credit_cli.errors import ExitCode
 from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct
 from credit_cli.target import announce, target
 from credit_cli.terminal import Json, print_json, progress_for, say
@@ -27,13 +28,30 @@ SETTLE_SECONDS = 5
 
 alarms = typer.Typer(
     cls=ListsByDefault,
-    help=f"Alarms: what rings, why, and whether it reaches on-call.\n{EXIT_CODES}\n",
+    help="""Alarms: what rings, why, and whether it reaches on-call.
+
+    Without another word they are listed.
+
+    Examples:
+        credit alarms
+        credit alarms show scorer-latency
+        credit alarms test  # does a page arrive?
+    """,
 )
 
 
 @alarms.command("list")
 def list_alarms(*, product: DeployedProduct = DEFAULT_PRODUCT, as_json: Json = False) -> None:
-    """List the alarms, those that ring first: since when, why, and where their runbook is."""
+    """List the alarms, those that ring first: since when, why, and where their runbook is.
+
+    The first look of on-call. `credit alarms` does the same.
+
+    Examples:
+        credit alarms
+        credit --stage prod alarms --json
+
+    Exit codes: 0 done, 1 failed, 2 used wrongly, 4 not running or unreachable.
+    """
     found = Watched(*deployed(product)).all()
     if as_json:
         print_json({"alarms": [alarm.as_document() for alarm in found]})
@@ -44,12 +62,23 @@ def list_alarms(*, product: DeployedProduct = DEFAULT_PRODUCT, as_json: Json = F
 
 @alarms.command()
 def show(
-    name: Annotated[str, typer.Argument(help="The alarm, as `credit alarms list` names it.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="The alarm, as `credit alarms list` names it.", autocompletion=alarm_names
+        ),
+    ],
     *,
     product: DeployedProduct = DEFAULT_PRODUCT,
     as_json: Json = False,
 ) -> None:
-    """Show one alarm: what it measures, its state and why, its last changes, its runbook."""
+    """Show one alarm: what it measures, its state and why, its last changes, its runbook.
+
+    Examples:
+        credit alarms show scorer-latency
+
+    Exit codes: 0 done, 1 failed, 2 used wrongly, 4 not running or unreachable.
+    """
     watched = Watched(*deployed(product))
     alarm = watched.one(name)
     history = watched.history(alarm)
@@ -73,7 +102,11 @@ def show(
 def try_alarm(
     name: Annotated[
         str | None,
-        typer.Argument(help="By default the one of the scorer's latency.", show_default=False),
+        typer.Argument(
+            help="By default the one of the scorer's latency.",
+            show_default=False,
+            autocompletion=alarm_names,
+        ),
     ] = None,
     *,
     wait: Annotated[
@@ -86,6 +119,13 @@ def try_alarm(
 
     Whoever is subscribed to the same topic gets it too: an alarm that pages wakes somebody. Its
     state is set back at the end, and nothing is left behind.
+
+    Examples:
+        credit alarms test
+        credit alarms test scorer-errors --wait 300
+
+    Exit codes: 0 the message arrived, 1 it did not or something failed, 2 used wrongly, 4 not
+    running or unreachable.
     """
     aws, deployment = deployed(product)
     watched = Watched(aws, deployment)

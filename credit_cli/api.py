@@ -183,6 +183,36 @@ def require_decided(answer: Answer) -> dict[str, Any]:
     raise RefusedError(f"the API refused the application: {message}")
 
 
+def require_answered(answer: Answer) -> dict[str, Any]:
+    """Return the document in an answer of the API.
+
+    Raises:
+        RefusedError: The answer is a refusal; the message says why.
+        UnreachableError: The API is there but can't answer now.
+    """
+    document = answer.document()
+    if answer.ok:
+        return document
+    message = f"{answer.status} {problem_text(document)}"
+    if answer.status >= 500 or answer.status == 429:  # noqa: PLR2004 (HTTP: later, perhaps)
+        raise UnreachableError(f"the API can't answer now: {message}")
+    raise RefusedError(f"the API refused: {message}")
+
+
+def bearing(token: str) -> dict[str, str]:
+    """Return the headers of a call with a token."""
+    return {"Authorization": f"Bearer {token}"}
+
+
+def quoted(application_id: str) -> str:
+    """Return an application id as part of a path.
+
+    >>> quoted("loan/1")
+    'loan%2F1'
+    """
+    return urllib.parse.quote(application_id, safe="")
+
+
 def problem_text(document: Mapping[str, Any]) -> str:
     """Say in a line what an RFC 9457 problem document, or API Gateway, says.
 

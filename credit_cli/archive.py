@@ -9,7 +9,7 @@ import typer
 from credit_cli import invocation
 from credit_cli.days import FirstDay, LastDay, named_days
 from credit_cli.deployment import deployed
-from credit_cli.errors import EXIT_CODES, ExitCode
+from credit_cli.errors import ExitCode
 from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct
 from credit_cli.terminal import Json, print_json, say
 
@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from credit_cli.aws import Aws
     from credit_cli.deployment import Deployment
 
-archive = typer.Typer(no_args_is_help=True, help=f"The archive of receipts.\n{EXIT_CODES}\n")
+archive = typer.Typer(
+    no_args_is_help=True,
+    help="""The archive of receipts.
+
+    Examples:
+        credit archive check  # is every decision of the table in it?
+        credit archive redrive
+    """,
+)
 
 
 @archive.command()
@@ -33,6 +41,13 @@ def check(
     """Compare table and archive, of all days unless some are named; fails where they differ.
 
     What was recorded in the last seconds may still be on its way.
+
+    Examples:
+        credit archive check
+        credit archive check --from 2026-11-01 --to 2026-11-07
+
+    Exit codes: 0 they are the same, 1 they differ or it failed, 2 used wrongly, 4 not running or
+    unreachable.
     """
     found = invoked(*deployed(product), "check", named_days(first, last))
     if as_json:
@@ -52,7 +67,16 @@ def redrive(
     product: DeployedProduct = DEFAULT_PRODUCT,
     as_json: Json = False,
 ) -> None:
-    """Archive what lacks of the days of failed batches, and of those that are named."""
+    """Archive what lacks of the days of failed batches, and of those that are named.
+
+    After a failure of the archiver was mended. It may be run again without harm.
+
+    Examples:
+        credit archive redrive
+        credit archive redrive --from 2026-11-01 --to 2026-11-07
+
+    Exit codes: 0 all is archived, 1 something is not, 2 used wrongly, 4 not running or unreachable.
+    """
     days = named_days(first, last)
     done = invoked(*deployed(product, change="archive what lacks"), "redrive", days)
     if as_json:

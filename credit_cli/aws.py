@@ -15,9 +15,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import botocore.session
-from botocore.config import Config
-
 from credit_cli.errors import PreconditionError
 from credit_cli.local_cloud import HOST, REGION
 
@@ -95,6 +92,9 @@ class LocalAws(Aws):
 
         The caller states its type.
         """
+        import botocore.session  # noqa: PLC0415 (it takes its time, and help needs none)
+        from botocore.config import Config  # noqa: PLC0415 (as above)
+
         session = botocore.session.Session(
             session_vars={
                 "profile": (None, None, None, None),
@@ -135,6 +135,8 @@ class AccountAws(Aws):
 
     def __init__(self, stage: str) -> None:
         self.stage = stage
+        import botocore.session  # noqa: PLC0415 (as above)
+
         self._session = botocore.session.Session()
         # botocore reads AWS_DEFAULT_REGION and profiles; Lambda and newer SDKs set AWS_REGION.
         region = os.environ.get("AWS_REGION") or self._session.get_config_variable("region")
@@ -156,6 +158,8 @@ class AccountAws(Aws):
 
     def client(self, service: str) -> Any:
         """Return a client; one that calls functions waits as long as a function may run."""
+        from botocore.config import Config  # noqa: PLC0415 (as above)
+
         calls_functions = service == "lambda"
         return self._session.create_client(
             service,

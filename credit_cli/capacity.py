@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from credit_cli.capacity_plan import Load, plan
+from credit_cli.completion import products
 from credit_cli.costs import SHAPES, Use, costs, total
-from credit_cli.errors import UsageError
+from credit_cli.errors import UsageError, suggestion
 from credit_cli.known_product import DEFAULT_PRODUCT, known_product
 from credit_cli.prices import SECONDS_A_MONTH
 from credit_cli.terminal import Json, print_json, say
@@ -40,15 +41,25 @@ def capacity(
         int, typer.Option(help="People in the online store, for its storage.", min=0)
     ] = 0,
     like: Annotated[str, typer.Option(help="The stage to cost: dev or prod.")] = "prod",
-    product: Annotated[str, typer.Option(help="Whose feature views are read.")] = DEFAULT_PRODUCT,
+    product: Annotated[
+        str, typer.Option(help="Whose feature views are read.", autocompletion=products)
+    ] = DEFAULT_PRODUCT,
     as_json: Json = False,
 ) -> None:
     """Say what to set for an expected load, and what it costs; nothing is asked or changed.
 
     The formulas, prices and two worked examples are in docs/capacity.md.
+
+    Examples:
+        credit capacity --requests-per-second 50
+        credit capacity --requests-per-second 5 --like dev --json
+
+    Exit codes: 0 done, 1 failed, 2 used wrongly.
     """
     if like not in SHAPES:
-        raise UsageError(f"there is no stage {like!r} to cost; there are {', '.join(SHAPES)}")
+        raise UsageError(
+            f"there is no stage {like!r} to cost", hint=suggestion(like, SHAPES, kind="stages")
+        )
     if not LEAST_COLD_SHARE <= cold_share < 1:
         raise UsageError(f"--cold-share is from {LEAST_COLD_SHARE:g} up to, and not, 1")
     views = len(known_product(product).feature_views)

@@ -27,6 +27,14 @@ def compare(
     """Compare champion and challenger on the same applicants: outcomes, scores, and who was right.
 
     Of the decisions of these days, by default of the last ones. With --receipts nothing has to run.
+
+    Before a challenger is promoted, or given a larger share.
+
+    Examples:
+        credit models compare
+        credit models compare --from 2026-11-01 --to 2026-11-07
+
+    Exit codes: 0 done, 1 failed, 2 used wrongly, 4 not running or unreachable.
     """
     from credit_core.use_cases.compare_models import comparison_lines  # noqa: PLC0415 (NumPy takes its time)
 

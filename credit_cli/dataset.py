@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from credit_cli.completion import products
 from credit_cli.errors import CliError, UsageError
 from credit_cli.known_product import known_product
 from credit_cli.output_file import require_writable
@@ -25,6 +26,10 @@ dataset = typer.Typer(
     no_args_is_help=True,
     help="""Training sets of a lake in a local folder, and of what decisions were served.
 
+    Examples:
+        credit dataset build --data book  # of a lake in a folder
+        credit dataset served  # of decisions and their outcomes
+
     Exit codes: 0 done, 1 failed, 2 used wrongly, 4 not running or unreachable.
     """,
 )
@@ -36,7 +41,9 @@ dataset.command()(served)
 @dataset.command()
 def build(
     *,
-    product: Annotated[str, typer.Option(help="Whose training set to build.")] = "personal_loan",
+    product: Annotated[
+        str, typer.Option(help="Whose training set to build.", autocompletion=products)
+    ] = "personal_loan",
     data: Annotated[
         Path, typer.Option(help="Folder laid out like the lake: PRODUCT/applications/ and so on.")
     ],
@@ -60,6 +67,10 @@ def build(
     """Build the training set by the very query that Athena runs.
 
     One row per application with a matured outcome: what was known when it was made, no more.
+
+    Examples:
+        credit dataset build --data book
+        credit dataset build --data book --product credit_card --out loans.csv
 
     Exit codes: 0 done, 1 failed, 2 used wrongly.
     """

@@ -28,8 +28,19 @@ def token(
 ) -> None:
     """Print a bearer token for the deployed API, and nothing else.
 
-    The API's page names the token address that the user pool has on AWS.
-    That of the local cloud is the token_url of: credit local status --json
+    The API's page names the token address that the user pool has on AWS. That of the local cloud is
+    the token_url of: credit local status --json
+
+    For curl and other clients. It is good for an hour at most and opens the API: keep it out of
+    files and chats.
+
+    Examples:
+        credit token
+        credit token --client desk  # one that may review
+        credit token --json  # with the seconds that it is good for
+
+    Exit codes: 0 done, 1 failed, 2 used wrongly, 3 refused by the token endpoint, 4 not running or
+    unreachable.
     """
     aws, deployment = deployed(product)
     issued = api.fetch_token(aws, deployment, client)
@@ -62,8 +73,16 @@ def score(
 ) -> None:
     """Ask for the decision on an application.
 
-    Exit codes: 0 answered, 1 failed, 2 used wrongly, 3 refused by the API (400, 401, 409 and the
-    like), 4 not running or unreachable.
+    It is a decision like any other: it leaves a receipt, and the same application sent again is
+    answered byte for byte as before.
+
+    Examples:
+        credit score examples/application.json
+        credit score examples/application.json --json  # the API's own answer
+        credit score - < examples/application.json
+
+    Exit codes: 0 answered, 1 failed, 2 used wrongly, 3 refused by the API with a status of 4xx, 4
+    not running or unreachable.
     """
     application = read_application(file)
     if (api_url is None) != (bearer is None):

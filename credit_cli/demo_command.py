@@ -17,7 +17,18 @@ def demo(
     port: Port = None,
     as_json: Json = False,
 ) -> None:
-    """From nothing to a decided application on the local cloud."""
+    """Go from nothing to a decided application on the local cloud.
+
+    To see all of it at once: the local cloud is started, the product deployed, invented data
+    brought in, a model trained and rolled out, and one applicant decided. A first run takes
+    minutes, another one seconds. Nothing leaves this machine.
+
+    Examples:
+        credit demo
+        credit demo --port 4600  # where another program has the port
+
+    Exit codes: 0 done, 1 failed, 2 used wrongly, 4 the API does not answer.
+    """
     from credit_cli.demo import (  # noqa: PLC0415 (NumPy and DuckDB take half a second)
         quality_lines,
         run_demo,

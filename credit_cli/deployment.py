@@ -11,7 +11,8 @@ from botocore.exceptions import ClientError
 
 from credit_cli.aws import ACCOUNT, AccountAws, LocalAws, cdk_environment
 from credit_cli.checkout import Checkout
-from credit_cli.errors import DeploymentError, UnreachableError
+from credit_cli.completion import products
+from credit_cli.errors import DeploymentError, UnreachableError, UsageError, suggestion
 from credit_cli.known_product import DEFAULT_PRODUCT
 from credit_cli.local_cloud import REGION, LocalCloud
 from credit_cli.target import LOCAL, announce, target
@@ -315,7 +316,7 @@ def deployed(
     Raises:
         UnreachableError: Nothing is deployed, or the local cloud is not running.
         PreconditionError: No AWS region is configured.
-        UsageError: It was not agreed to.
+        UsageError: It was not agreed to, or there is no such product.
     """
     chosen = target()
     if chosen.is_local:
@@ -328,6 +329,10 @@ def deployed(
         hint = "is it the right account and region? AWS_PROFILE and AWS_REGION choose them"
     deployment = Deployment.read(aws, product, stage=chosen.stage)
     if deployment is None:
+        if product not in (known := products()):
+            raise UsageError(
+                f"there is no product {product!r}", hint=suggestion(product, known, kind="products")
+            )
         where = "on" if chosen.is_local else "as"
         raise UnreachableError(f"nothing of {product} is deployed {where} {aws.place}", hint=hint)
     if change is not None:

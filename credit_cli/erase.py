@@ -60,6 +60,11 @@ def erase(
     It prints a certificate without the applicant's keys, and keeps it. Nothing brings the features
     back: no file, push or backfill. Again, it prints the same, or what was found since.
 
+    Examples:
+        credit erase applicant_id=APPLICANT
+        credit erase - < keys.txt  # out of the shell's history
+        credit erase --verify certificate.json
+
     Exit codes: 0 done, 1 failed or not genuine, 2 used wrongly, 4 not running or unreachable.
     """
     if verify is not None:
@@ -101,6 +106,8 @@ def read_keys(product: CreditProduct, words: Sequence[str]) -> dict[str, str | i
 
     expected = product.applicant.key_names if product.applicant else ()
     hint = f"an applicant is named by: credit erase {' '.join(f'{name}=...' for name in expected)}"
+    if not expected:
+        hint = "without a key nobody's decisions can be told from others': add an entity to it"
     if list(words) == [STANDARD_INPUT]:
         words = [line.strip() for line in sys.stdin if line.strip()]
     if any("=" not in word for word in words):

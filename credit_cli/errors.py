@@ -15,22 +15,91 @@ A message says what happened, with measured values; a hint says what to do, if t
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from enum import IntEnum
+from typing import TYPE_CHECKING, Self
 
-EXIT_CODES = (
-    "Exit codes: 0 done, 1 failed, 2 used wrongly, 3 refused by the API, 4 not running or"
-    " unreachable."
-)
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MOST_ALIKE = 3
+MOST_NAMED = 12
+"""Names in a hint; where there are more, the rest is counted."""
 
 
 class ExitCode(IntEnum):
-    """How `credit` ends; scripts may rely on it."""
+    """How `credit` ends; scripts may rely on it.
 
-    OK = 0
-    FAILED = 1
-    USAGE = 2
-    REFUSED = 3
-    UNREACHABLE = 4
+    Attributes:
+        meaning: In two or three words, as help says it.
+        description: When it is given, and what to do then.
+    """
+
+    meaning: str
+    description: str
+
+    def __new__(cls, code: int, meaning: str, description: str) -> Self:
+        """Make a member of a code and its words."""
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        member.description = description
+        return member
+
+    OK = (0, "done", "What was asked for is done; of a check: nothing was found.")
+    FAILED = (
+        1,
+        "failed",
+        (
+            "It could not be done, or a check found something: a gate that failed, a decision that"
+            " differs, an alarm that rings. The message or the output says what."
+        ),
+    )
+    USAGE = (
+        2,
+        "used wrongly",
+        (
+            "A word, an option or a file is not what the command takes, or nobody agreed to what it"
+            " asks about. Nothing was done; the same words fail again."
+        ),
+    )
+    REFUSED = (
+        3,
+        "refused by the API",
+        (
+            "The API, or its token endpoint, refused the request and said why. The same request is"
+            " refused again."
+        ),
+    )
+    UNREACHABLE = (
+        4,
+        "not running or unreachable",
+        (
+            "The local cloud is not running, nothing is deployed there, or the API does not answer"
+            " now. It may be tried again later."
+        ),
+    )
+    INTERRUPTED = (130, "interrupted", "Ctrl-C. It can be run again.")
+
+
+def suggestion(word: str, among: Iterable[str], *, kind: str) -> str:
+    """Return the hint for a name that there is none of: what was meant, or what there is.
+
+    >>> suggestion("monitring", ["retraining", "monitoring"], kind="workflows")
+    'did you mean monitoring?'
+    >>> suggestion("x", ["b", "a"], kind="queues")
+    'queues: b, a'
+    >>> suggestion("x", [], kind="queues")
+    'there are no queues'
+    """
+    names = list(among)
+    alike = get_close_matches(word, names, n=MOST_ALIKE)
+    if alike:
+        return f"did you mean {' or '.join(alike)}?"
+    if not names:
+        return f"there are no {kind}"
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f"{kind}: {', '.join(names[:MOST_NAMED])}{more}"
 
 
 class CliError(Exception):

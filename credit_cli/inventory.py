@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from credit_cli.deployment import STACKS
-from credit_cli.errors import DeploymentError, UsageError
+from credit_cli.errors import DeploymentError, UsageError, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -146,6 +146,9 @@ def chosen[Found](name: str, among: Mapping[str, Found], kind: str) -> Found:
         return among[name]
     begun = [short for short in among if short.startswith(name)]
     if len(begun) != 1:
-        said = f"several {kind}s begin with {name!r}" if begun else f"there is no {kind} {name!r}"
-        raise UsageError(said, hint=f"there are: {', '.join(begun or among)}")
+        if begun:
+            hint = f"there are: {', '.join(begun)}"
+            raise UsageError(f"several {kind}s begin with {name!r}", hint=hint)
+        hint = suggestion(name, among, kind=f"{kind}s")
+        raise UsageError(f"there is no {kind} {name!r}", hint=hint)
     return among[begun[0]]

@@ -7,11 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from credit_cli import completion
+
 if TYPE_CHECKING:
     from credit_core.domain.product import CreditProduct
 
 DEFAULT_PRODUCT = "personal_loan"
-DeployedProduct = Annotated[str, typer.Option("--product", help="The product that is deployed.")]
+DeployedProduct = Annotated[
+    str,
+    typer.Option(
+        "--product", help="The product that is deployed.", autocompletion=completion.products
+    ),
+]
 
 
 def known_product(name: str) -> CreditProduct:

@@ -32,7 +32,11 @@ def load(
     counts from when each was due: if all clients are busy, waiting for one is part of it. Each gets
     an id of its own and leaves a receipt. Ctrl-C ends it with what was seen so far.
 
-    Exit codes: 0 done, 1 failed, 2 used wrongly, 4 not running, or no answer at all.
+    Examples:
+        credit load --rate 10 --seconds 20
+
+    Exit codes: 0 done, 1 failed, 2 used wrongly, 3 refused by the token endpoint, 4 not running or
+    no answer at all, 130 interrupted.
     """
     from credit_cli.load_applications import (  # noqa: PLC0415 (NumPy and DuckDB take their time)
         applications,

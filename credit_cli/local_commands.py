@@ -9,12 +9,24 @@ import typer
 from credit_cli.aws import LocalAws
 from credit_cli.checkout import Checkout
 from credit_cli.deployment import CdkCli, Deployment
-from credit_cli.errors import EXIT_CODES, ExitCode
+from credit_cli.errors import ExitCode
 from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct, known_product
 from credit_cli.local_cloud import REGION, LocalCloud, wanted_port
 from credit_cli.terminal import Json, print_json, progress_for, say
 
-local = typer.Typer(no_args_is_help=True, help=f"The local cloud of this checkout.\n{EXIT_CODES}\n")
+local = typer.Typer(
+    no_args_is_help=True,
+    help="""The local cloud of this checkout.
+
+    The same stacks as on AWS, in an emulator on this machine, deployed by the CDK CLI. It costs
+    nothing and no account is touched.
+
+    Examples:
+        credit local up
+        credit local status
+        credit local down
+    """,
+)
 
 Port = Annotated[
     int | None,
@@ -29,6 +41,15 @@ def up(
     """Start the local cloud and deploy a product to it. Again, it brings that up to date.
 
     Products lie beside each other, each in stacks of its own.
+
+    It takes minutes the first time: the functions' layers are built and the CDK CLI deploys as it
+    would on AWS.
+
+    Examples:
+        credit local up
+        credit local up --product credit_card  # beside what is there
+
+    Exit codes: 0 done, 1 failed, 2 used wrongly.
     """
     from credit_cli.demo import bring_up  # noqa: PLC0415 (NumPy and DuckDB take half a second)
 
@@ -45,7 +66,15 @@ def up(
 
 @local.command()
 def down(*, as_json: Json = False) -> None:
-    """Stop the local cloud with all it started, and remove everything it wrote."""
+    """Stop the local cloud with all it started, and remove everything it wrote.
+
+    Its data, decisions and models are gone with it; the next start begins with nothing.
+
+    Examples:
+        credit local down
+
+    Exit codes: 0 done or nothing was running, 1 failed, 2 used wrongly.
+    """
     cloud = LocalCloud(Checkout())
     with cloud.exclusively():
         stopped = cloud.stop()
@@ -57,7 +86,17 @@ def down(*, as_json: Json = False) -> None:
 
 @local.command()
 def status(*, product: DeployedProduct = DEFAULT_PRODUCT, as_json: Json = False) -> None:
-    """Show where things are. Exits with 4 when the local cloud is not running."""
+    """Show where things are.
+
+    For scripts and other tools: the addresses, and the names of all that is deployed. Whether it is
+    well says: credit status
+
+    Examples:
+        credit local status
+        credit local status --json
+
+    Exit codes: 0 running, 1 failed, 2 used wrongly, 4 not running.
+    """
     document = status_document(Checkout(), product)
     show_status(document, as_json=as_json)
     if not document["running"]:
@@ -69,6 +108,11 @@ def metrics(*, as_json: Json = False) -> None:
     """Make metrics of what functions wrote into their logs since the last time.
 
     AWS does so by itself; the local cloud's alarms on such metrics ring after this command only.
+
+    Examples:
+        credit local metrics
+
+    Exit codes: 0 done, 1 failed, 2 used wrongly, 4 not running or unreachable.
     """
     from credit_cli.emf import LogMetrics  # noqa: PLC0415 (only here)
 
@@ -87,7 +131,16 @@ def metrics(*, as_json: Json = False) -> None:
     add_help_option=False,
 )
 def cdk(context: typer.Context) -> None:
-    """Run the pinned CDK CLI against the local cloud: credit local cdk diff."""
+    """Run the pinned CDK CLI against the local cloud.
+
+    What follows is the CDK CLI's own: its words, its options, its exit code.
+
+    Examples:
+        credit local cdk diff
+        credit local cdk ls
+
+    Exit codes: 0 done, 1 failed, 4 not running.
+    """
     checkout = Checkout()
     running = LocalCloud(checkout).require_running()
     raise typer.Exit(CdkCli(checkout, running.endpoint_url).pass_through(context.args))

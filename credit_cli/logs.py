@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from credit_cli.completion import function_names, queries
 from credit_cli.deployment import deployed
 from credit_cli.durations import to_span
-from credit_cli.errors import CliError, UsageError
+from credit_cli.errors import CliError, UsageError, suggestion
 from credit_cli.inventory import Inventory
 from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct
 from credit_cli.log_lines import lines_since, whole_tracebacks
@@ -65,11 +66,18 @@ class Asked:
 def logs(
     function: Annotated[
         str | None,
-        typer.Argument(help="A function, or `access`; by default all.", show_default=False),
+        typer.Argument(
+            help="A function, or `access`; by default all.",
+            show_default=False,
+            autocompletion=function_names,
+        ),
     ] = None,
     *,
     query: Annotated[
-        str | None, typer.Option(help=f"One of: {', '.join(QUERIES)}.", show_default=False)
+        str | None,
+        typer.Option(
+            help=f"One of: {', '.join(QUERIES)}.", show_default=False, autocompletion=queries
+        ),
     ] = None,
     errors: Annotated[bool, typer.Option("--errors", help="What failed.")] = False,
     request: Annotated[
@@ -92,6 +100,14 @@ def logs(
 
     Without a question: all lines. Logs hold ids, names, counts and times, and nothing of an
     applicant.
+
+    Examples:
+        credit logs --errors
+        credit logs --application ID  # all that happened to one
+        credit logs scorer --since 15m --follow
+        credit logs --query slowest
+
+    Exit codes: 0 done, 1 failed, 2 used wrongly, 4 not running or unreachable.
     """
     named, wanted = question(query, errors=errors, request=request, application=application)
     if follow and (named.count_by or named.percentiles_of or as_json):
@@ -135,7 +151,9 @@ def question(
     word, wanted = asked[0]
     found = QUERIES.get(word)
     if found is None:
-        raise UsageError(f"there is no query {word!r}", hint=f"there are: {', '.join(QUERIES)}")
+        raise UsageError(
+            f"there is no query {word!r}", hint=suggestion(word, QUERIES, kind="queries")
+        )
     try:
         found.text(wanted)
         found.answer((), wanted)

@@ -30,6 +30,10 @@ def materialize(
     Uploads and a schedule do so by themselves; this does it now. Files may be brought in any number
     of times, because a row is written only over an older one.
 
+    Examples:
+        credit materialize
+        credit materialize --sweep
+
     Exit codes: 0 done, 1 failed, 2 used wrongly, 4 not running or unreachable.
     """
     from credit_cli import materialization  # noqa: PLC0415 (NumPy takes its time)

@@ -11,8 +11,9 @@ import typer
 
 from credit_cli import pipelines
 from credit_cli.compare import compare
+from credit_cli.completion import versions
 from credit_cli.deployment import deployed
-from credit_cli.errors import EXIT_CODES, CliError, UsageError
+from credit_cli.errors import CliError, UsageError
 from credit_cli.gate_lines import failed_gate_lines
 from credit_cli.invocation import invoked
 from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct, known_product
@@ -24,10 +25,26 @@ if TYPE_CHECKING:
     from credit_core.domain.model_manifest import ModelManifest
     from credit_core.ports import RegisteredModel
 
-models = typer.Typer(no_args_is_help=True, help=f"Registered models.\n{EXIT_CODES}\n")
+models = typer.Typer(
+    no_args_is_help=True,
+    help="""Registered models.
+
+    The champion answers. A challenger scores beside it unheard, or answers a share of applicants,
+    until it is promoted or withdrawn.
+
+    Examples:
+        credit models list
+        credit models show  # the champion
+        credit models promote VERSION
+        credit models rollback
+    """,
+)
 models.command()(compare)
 
-Version = Annotated[str, typer.Argument(help="A registered version.", show_default=False)]
+Version = Annotated[
+    str,
+    typer.Argument(help="A registered version.", show_default=False, autocompletion=versions),
+]
 MovedBy = Annotated[
     str, typer.Option("--by", help="Who asks, kept in the registry; by default you.")
 ]
@@ -56,12 +73,20 @@ def move_command(action: str, meaning: str) -> None:
     ) -> None:
         move(action, version, by=by, product=product, as_json=as_json)
 
-    models.command(action, help=meaning)(command)
+    example = f"credit models {action} VERSION"
+    models.command(action, help=f"{meaning}\n\nExamples:\n    {example}")(command)
 
 
 @models.command("list")
 def list_models(*, product: DeployedProduct = DEFAULT_PRODUCT, as_json: Json = False) -> None:
-    """List every version with its state and quality, the newest first, and who answers."""
+    """List every version with its state and quality, the newest first, and who answers.
+
+    Examples:
+        credit models list
+        credit models list --json
+
+    Exit codes: 0 done, 1 failed, 2 used wrongly, 4 not running or unreachable.
+    """
     from credit_cli.model_rendering import listed_lines, model_document  # noqa: PLC0415 (NumPy takes its time)
     from credit_core.domain.model_manifest import who_answers  # noqa: PLC0415 (as above)
 
@@ -82,14 +107,26 @@ def list_models(*, product: DeployedProduct = DEFAULT_PRODUCT, as_json: Json = F
 @models.command()
 def show(
     version: Annotated[
-        str | None, typer.Argument(help="By default the champion.", show_default=False)
+        str | None,
+        typer.Argument(
+            help="By default the champion.", show_default=False, autocompletion=versions
+        ),
     ] = None,
     *,
     report: ReportFile = None,
     product: DeployedProduct = DEFAULT_PRODUCT,
     as_json: Json = False,
 ) -> None:
-    """Show a version: quality, candidates, gates with their evidence, lineage."""
+    """Show a version: quality, candidates, gates with their evidence, lineage.
+
+    With --report its page is written too: how good it is, for whom, and what it looks at.
+
+    Examples:
+        credit models show  # the champion
+        credit models show VERSION --report model.html
+
+    Exit codes: 0 done, 1 failed, 2 used wrongly, 4 not running or unreachable.
+    """
     from credit_cli.model_rendering import model_document, shown_lines  # noqa: PLC0415 (as above)
 
     registered = RegisteredModels.of(*deployed(product), product)
@@ -114,7 +151,13 @@ def diff(
     product: DeployedProduct = DEFAULT_PRODUCT,
     as_json: Json = False,
 ) -> None:
-    """Say in what two versions differ: quality, inputs, settings, gates, data, libraries, code."""
+    """Say in what two versions differ: quality, inputs, settings, gates, data, libraries, code.
+
+    Examples:
+        credit models diff BEFORE AFTER
+
+    Exit codes: 0 done, 1 failed, 2 used wrongly, 4 not running or unreachable.
+    """
     from credit_cli.model_rendering import difference_document, difference_lines  # noqa: PLC0415 (as above)
 
     registered = RegisteredModels.of(*deployed(product), product)
@@ -129,7 +172,13 @@ def diff(
 
 @models.command()
 def history(*, product: DeployedProduct = DEFAULT_PRODUCT, as_json: Json = False) -> None:
-    """Say who moved which model to which place, the latest first."""
+    """Say who moved which model to which place, the latest first.
+
+    Examples:
+        credit models history
+
+    Exit codes: 0 done, 1 failed, 2 used wrongly, 4 not running or unreachable.
+    """
     from credit_cli.model_rendering import moved_document, moved_line  # noqa: PLC0415 (as above)
 
     registered = RegisteredModels.of(*deployed(product), product)
@@ -154,7 +203,17 @@ def promote(
     product: DeployedProduct = DEFAULT_PRODUCT,
     as_json: Json = False,
 ) -> None:
-    """Make a version champion: through shadow and live share, watched by the stage's alarms."""
+    """Make a version champion: through shadow and live share, watched by the stage's alarms.
+
+    The usual way for a version that passed its gates. On AWS it takes days and waits for `credit
+    models approve`; on the local cloud seconds.
+
+    Examples:
+        credit models promote VERSION
+        credit models promote VERSION --now  # at once
+
+    Exit codes: 0 done, 1 failed, 2 used wrongly, 4 not running or unreachable.
+    """
     if now:
         move("promote", version, by=by, product=product, as_json=as_json)
         return
@@ -189,7 +248,13 @@ def share(
     product: DeployedProduct = DEFAULT_PRODUCT,
     as_json: Json = False,
 ) -> None:
-    """Let the version that is in shadow answer a share of the applicants; 0 is shadow again."""
+    """Let the version that is in shadow answer a share of the applicants; 0 is shadow again.
+
+    Examples:
+        credit models share VERSION 0.1  # a tenth of the applicants
+
+    Exit codes: 0 done, 1 failed, 2 used wrongly, 4 not running or unreachable.
+    """
     action = "share" if part else "shadow"
     move(action, version, by=by, product=product, as_json=as_json, share=part)
 
@@ -197,14 +262,23 @@ def share(
 @models.command()
 def withdraw(
     version: Annotated[
-        str | None, typer.Argument(help="By default whichever is tried.", show_default=False)
+        str | None,
+        typer.Argument(
+            help="By default whichever is tried.", show_default=False, autocompletion=versions
+        ),
     ] = None,
     *,
     by: MovedBy = "",
     product: DeployedProduct = DEFAULT_PRODUCT,
     as_json: Json = False,
 ) -> None:
-    """End the trial of a version: the champion answers everybody."""
+    """End the trial of a version: the champion answers everybody.
+
+    Examples:
+        credit models withdraw
+
+    Exit codes: 0 done, 1 failed, 2 used wrongly, 4 not running or unreachable.
+    """
     pointer = RegisteredModels.of(*deployed(product), product).champion()
     tried = pointer.challenger.model.version if pointer.challenger else None
     if tried is None or version not in {None, tried}:
@@ -216,7 +290,15 @@ def withdraw(
 def rollback(
     *, by: MovedBy = "", product: DeployedProduct = DEFAULT_PRODUCT, as_json: Json = False
 ) -> None:
-    """Make the champion before this one champion again, at once; a trial ends with it."""
+    """Make the champion before this one champion again, at once; a trial ends with it.
+
+    When the champion answers what it should not.
+
+    Examples:
+        credit models rollback
+
+    Exit codes: 0 done, 1 failed, 2 used wrongly, 4 not running or unreachable.
+    """
     pointer = RegisteredModels.of(*deployed(product), product).champion()
     move("rollback", pointer.champion.version, by=by, product=product, as_json=as_json)
 
@@ -240,7 +322,13 @@ def register(
     product: DeployedProduct = DEFAULT_PRODUCT,
     as_json: Json = False,
 ) -> None:
-    """Register and sign a model that was trained elsewhere; a failed gate makes it rejected."""
+    """Register and sign a model that was trained elsewhere; a failed gate makes it rejected.
+
+    Examples:
+        credit models register FOLDER  # the --out of credit train
+
+    Exit codes: 0 done, 1 failed, 2 used wrongly, 4 not running or unreachable.
+    """
     from credit_cli.model_rendering import model_document  # noqa: PLC0415 (as above)
     from credit_cli.trained_folder import TrainedFolder  # noqa: PLC0415 (as above)
     from credit_core.errors import ModelUnavailableError  # noqa: PLC0415 (as above)
@@ -269,7 +357,7 @@ def register(
     for line in failed_gate_lines(manifest.failed_gates):
         say(line)
     if manifest.gates_passed:
-        say(f"Next: credit models promote {manifest.version}")
+        say(f"Next: credit models promote {manifest.version} --product {product}")
 
 
 def move(

@@ -40,10 +40,17 @@ def monitor(
     product: DeployedProduct = DEFAULT_PRODUCT,
     as_json: Json = False,
 ) -> None:
-    """Look at a day's decisions: outcomes, reasons, drift, features, latency; fails beyond limits.
+    """Look at a day's decisions: outcomes, reasons, drift, latency; fails beyond limits.
 
     A run starts by itself each night; this does it now, and prints the figures. The page with all
     of them lies in the results bucket.
+
+    Examples:
+        credit monitor
+        credit monitor --day 2026-11-22 --out monday.html
+
+    Exit codes: 0 within the limits, 1 beyond one or it failed, 2 used wrongly, 4 not running or
+    unreachable.
     """
     from credit_core.use_cases.monitor import (  # noqa: PLC0415 (NumPy takes its time)
         decided,

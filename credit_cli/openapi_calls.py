@@ -9,6 +9,7 @@ from credit_cli.api import ClientKind, fetch_token, send
 from credit_cli.errors import PreconditionError
 from credit_cli.load_applications import applications, lake_applications
 from credit_core.domain.openapi import OPERATIONS
+from credit_core.domain.referrals import Place
 from credit_core.domain.review import adverse_action_codes
 
 if TYPE_CHECKING:
@@ -52,11 +53,12 @@ class ApiCalls:
         *,
         by: ClientKind = ClientKind.APPLICATION,
         application_id: str = "",
+        query: str = "",
         with_token: bool = True,
     ) -> Call:
         """Call an operation and return what was asked and answered."""
         operation = next(known for known in OPERATIONS if known.id == operation_id)
-        path = operation.path.replace("{application_id}", application_id)
+        path = operation.path.replace("{application_id}", application_id) + query
         headers = {"Content-Type": "application/json"} if operation.takes else {}
         if with_token:
             headers["Authorization"] = f"Bearer {self._tokens[by]}"
@@ -119,10 +121,15 @@ def made_calls(
     }
     repaid = {"application_id": second, "outcome": "repaid", "date": f"{as_of:%Y-%m-%d}"}
     desk, servicing = ClientKind.DESK, ClientKind.SERVICING
-    return [
+    decided = [
         call("decide", "declined", "A decline with its reasons", declined),
         call("decide", "approved", "An approval", approved),
         call("decide", "referred", "A referral", referred),
+    ]
+    # Behind the approval waits the referral, whatever else waits.
+    behind = Place.of(decided[1]["response"]["body"]).cursor
+    return [
+        *decided,
         call("decide", "repeated", "The same application again", declined),
         call("decide", "faulty", "Several faults, told at once", faulty),
         call("decide", "no-token", "A call without a token", declined, with_token=False),
@@ -139,6 +146,14 @@ def made_calls(
             {"applications": [approved, missing]},
         ),
         call("decide-batch", "empty-batch", "A batch of nothing", {"applications": []}),
+        call(
+            "list-referrals",
+            "waiting",
+            "What waits behind a place",
+            by=desk,
+            query=f"?after={behind}",
+        ),
+        call("list-referrals", "too-many", "More than a page holds", by=desk, query="?limit=1000"),
         call("explain-decision", "explained", "A decline", application_id=first),
         call(
             "review-decision",

@@ -58,6 +58,10 @@ def push(
 
     All rows are checked first; if one is not what the product defines, none is sent.
 
+    Examples:
+        credit push rows.jsonl
+        credit push - < rows.jsonl
+
     Exit codes: 0 sent, 1 failed, 2 used wrongly or a row refused, 4 not running or unreachable.
     """
     rows = list(read_rows(file))

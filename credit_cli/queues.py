@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from credit_cli import pipelines
+from credit_cli.completion import queue_names
 from credit_cli.default_command import ListsByDefault
 from credit_cli.deployment import deployed
 from credit_cli.durations import span_text
-from credit_cli.errors import EXIT_CODES, CliError, ExitCode, UsageError
+from credit_cli.errors import CliError, ExitCode, UsageError
 from credit_cli.inventory import Inventory, chosen
 from credit_cli.invocation import invoked
 from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct
@@ -32,7 +33,19 @@ if TYPE_CHECKING:
     from credit_cli.aws import Aws
     from credit_cli.deployment import Deployment
 
-queues = typer.Typer(cls=ListsByDefault, help=f"Queues: credit queues.\n{EXIT_CODES}\n")
+queues = typer.Typer(
+    cls=ListsByDefault,
+    help="""Queues and what waits in them.
+
+    Without another word they are listed. What could not be done lies in those for dead letters
+    until its cause is mended and it is redriven.
+
+    Examples:
+        credit queues
+        credit queues show push-dead-letters
+        credit queues redrive push-dead-letters
+    """,
+)
 
 FAILED_BATCHES = "archive-failed-batches"
 UNDECRYPTABLE = "push-undecryptable"
@@ -58,6 +71,12 @@ PLAIN = re.compile(r"[\w.:/=+ -]{1,200}")
 ERROR_ATTRIBUTES = ("ERROR_CODE", "X-Amz-Scheduler-Error-Code", "ErrorCode")
 
 
+QueueName = Annotated[
+    str,
+    typer.Argument(help="As the list has it, or its beginning.", autocompletion=queue_names),
+]
+
+
 @dataclass(frozen=True)
 class Waiting:
     """How much waits in a queue, and for how long at most; None where that is not known."""
@@ -73,7 +92,15 @@ class Waiting:
 
 @queues.command("list")
 def list_queues(*, product: DeployedProduct = DEFAULT_PRODUCT, as_json: Json = False) -> None:
-    """List every queue: how many messages wait, and the age of the oldest."""
+    """List every queue: how many messages wait, and the age of the oldest.
+
+    `credit queues` does the same.
+
+    Examples:
+        credit queues
+
+    Exit codes: 0 done, 1 failed, 2 used wrongly, 4 not running or unreachable.
+    """
     aws, deployment = deployed(product)
     found = waiting(aws, Inventory(aws, deployment))
     if as_json:
@@ -87,13 +114,19 @@ def list_queues(*, product: DeployedProduct = DEFAULT_PRODUCT, as_json: Json = F
 
 @queues.command()
 def show(
-    name: Annotated[str, typer.Argument(help="As the list has it, or its beginning.")],
+    name: QueueName,
     *,
     limit: Annotated[int, typer.Option(help="Most messages.", min=1, max=100)] = 10,
     product: DeployedProduct = DEFAULT_PRODUCT,
     as_json: Json = False,
 ) -> None:
-    """Show what lies in a queue for dead letters: kind, time and error, nothing of an applicant."""
+    """Show what lies in a queue for dead letters: kind, time and error, nothing of an applicant.
+
+    Examples:
+        credit queues show push-dead-letters
+
+    Exit codes: 0 done, 1 failed, 2 used wrongly, 4 not running or unreachable.
+    """
     aws, deployment = deployed(product)
     inventory = Inventory(aws, deployment)
     queue = chosen_queue(aws, inventory, name)
@@ -115,7 +148,7 @@ def show(
 
 @queues.command()
 def redrive(
-    name: Annotated[str, typer.Argument(help="As the list has it, or its beginning.")],
+    name: QueueName,
     *,
     product: DeployedProduct = DEFAULT_PRODUCT,
     as_json: Json = False,
@@ -124,6 +157,11 @@ def redrive(
 
     Rows that were pushed go back to their queue; receipts are archived from the table; a run that
     an event could not start is started. Each may be done again without harm.
+
+    Examples:
+        credit queues redrive push-dead-letters
+
+    Exit codes: 0 done, 1 failed or some are left, 2 used wrongly, 4 not running or unreachable.
     """
     aws, deployment = deployed(product)
     inventory = Inventory(aws, deployment)
@@ -141,12 +179,18 @@ def redrive(
 
 @queues.command()
 def clear(
-    name: Annotated[str, typer.Argument(help="As the list has it, or its beginning.")],
+    name: QueueName,
     *,
     product: DeployedProduct = DEFAULT_PRODUCT,
     as_json: Json = False,
 ) -> None:
-    """Remove for good what lies in a queue for dead letters, once it was brought in otherwise."""
+    """Remove for good what lies in a queue for dead letters, once it was brought in otherwise.
+
+    Examples:
+        credit queues clear push-dead-letters
+
+    Exit codes: 0 done, 1 failed, 2 used wrongly, 4 not running or unreachable.
+    """
     aws, deployment = deployed(product)
     queue = chosen_queue(aws, Inventory(aws, deployment), name)
     if queue.dead_letters is not None:

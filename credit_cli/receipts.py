@@ -57,4 +57,4 @@ def archive_errors(receipts: Path) -> Iterator[None]:
         raise UsageError(f"{where} can't be read: {error.strerror}") from None
     except DamagedReceiptError as error:
         hint = "--receipts is the archive, a folder of it, or a file with a record a line"
-        raise UsageError(str(error), hint=hint) from None
+        raise UsageError(f"{receipts}: {error}", hint=hint) from None

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from credit_cli.deployment import deployed
-from credit_cli.errors import EXIT_CODES, CliError, ExitCode, UnreachableError, UsageError
+from credit_cli.errors import CliError, ExitCode, UnreachableError, UsageError
 from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct
 from credit_cli.receipts import ReceiptsFolder, archive_errors
+from credit_cli.review import review
 from credit_cli.terminal import Json, print_json, progress_for, say
 
 if TYPE_CHECKING:
@@ -29,7 +30,18 @@ if TYPE_CHECKING:
 UPDATE_EVERY = 100
 """Receipts between two words about progress."""
 
-decisions = typer.Typer(no_args_is_help=True, help=f"Recorded decisions.\n{EXIT_CODES}\n")
+decisions = typer.Typer(
+    no_args_is_help=True,
+    help="""Recorded decisions.
+
+    Each decision leaves a receipt: what was asked, what was read, which model answered and why.
+
+    Examples:
+        credit decisions show ID
+        credit decisions replay ID
+    """,
+)
+decisions.command()(review)
 
 
 @decisions.command()
@@ -55,8 +67,15 @@ def replay(
 ) -> None:
     """Recompute decisions from their receipts and models, and say where they differ.
 
-    With --receipts and --models nothing has to run. Exit codes: 0 all are identical; 1 one is not,
-    cannot be replayed or was not found; 2 used wrongly; 4 not running or unreachable.
+    With --receipts and --models nothing has to run.
+
+    Examples:
+        credit decisions replay ID
+        credit decisions replay --all  # every receipt
+        credit decisions replay --all --receipts archive --models models  # without a cloud
+
+    Exit codes: 0 all are identical; 1 one is not, cannot be replayed or was not found; 2 used
+    wrongly; 4 not running or unreachable.
     """
     from credit_cli.replay_rendering import Tally, replay_document, replay_lines  # noqa: PLC0415 (NumPy and onnxruntime take their time)
     from credit_core.use_cases.replay import Replayer  # noqa: PLC0415 (as above)
@@ -94,7 +113,18 @@ def show_decision(
     product: DeployedProduct = DEFAULT_PRODUCT,
     as_json: Json = False,
 ) -> None:
-    """Show all that is recorded of an application: decision, model input, what came later."""
+    """Show all that is recorded of an application: decision, model input, what came later.
+
+    What an applicant, an auditor or a court asks for: what was known, what it was worth, and who
+    reviewed it. With --receipts nothing has to run.
+
+    Examples:
+        credit decisions show ID
+        credit decisions show ID --json
+
+    Exit codes: 0 done, 1 there is none or it cannot be read, 2 used wrongly, 4 not running or
+    unreachable.
+    """
     from credit_cli.replay_rendering import record_document, record_lines  # noqa: PLC0415 (as above)
 
     records = [

@@ -44,6 +44,11 @@ def retrain(
     registered, and then rolled out step by step. A schedule and the arrival of loans do so by
     themselves; this does it now. One run at a time: where another is under way, this says which.
 
+    Examples:
+        credit retrain
+        credit retrain --no-wait
+        credit retrain --follow RUN
+
     Exit codes: 0 done, 1 failed or kept out by a gate, 2 used wrongly, 4 not running or
     unreachable.
     """

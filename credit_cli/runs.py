@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from credit_cli.completion import workflow_names
 from credit_cli.default_command import ListsByDefault
 from credit_cli.deployment import deployed
 from credit_cli.durations import span_text
-from credit_cli.errors import EXIT_CODES, UsageError
+from credit_cli.errors import UsageError
 from credit_cli.inventory import Inventory, chosen
 from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct
 from credit_cli.pipelines import in_a_line, said, why_it_ended
@@ -31,7 +32,16 @@ LOOKED_AT = 1_000
 
 runs = typer.Typer(
     cls=ListsByDefault,
-    help=f"Runs of the workflows: credit runs, credit runs WORKFLOW.\n{EXIT_CODES}\n",
+    help="""Runs of the workflows.
+
+    Without another word the last ones are listed: of materialization, retraining, rollout and
+    monitoring.
+
+    Examples:
+        credit runs
+        credit runs retraining --failed
+        credit runs show RUN
+    """,
 )
 
 
@@ -90,7 +100,10 @@ class Visit:
 @runs.command("list")
 def list_runs(
     workflow: Annotated[
-        str | None, typer.Argument(help="By default every workflow.", show_default=False)
+        str | None,
+        typer.Argument(
+            help="By default every workflow.", show_default=False, autocompletion=workflow_names
+        ),
     ] = None,
     *,
     failed: Annotated[bool, typer.Option("--failed", help="Only those that failed.")] = False,
@@ -98,7 +111,16 @@ def list_runs(
     product: DeployedProduct = DEFAULT_PRODUCT,
     as_json: Json = False,
 ) -> None:
-    """List the last runs of the workflows: how each ended, when, how long it took, and why."""
+    """List the last runs of the workflows: how each ended, when, how long it took, and why.
+
+    `credit runs` does the same.
+
+    Examples:
+        credit runs
+        credit runs retraining --failed
+
+    Exit codes: 0 done, 1 failed, 2 used wrongly, 4 not running or unreachable.
+    """
     aws, deployment = deployed(product)
     workflows = Inventory(aws, deployment).workflows
     if workflow is not None:
@@ -126,7 +148,13 @@ def show(
     product: DeployedProduct = DEFAULT_PRODUCT,
     as_json: Json = False,
 ) -> None:
-    """Show a run: its states in order, where it failed and why."""
+    """Show a run: its states in order, where it failed and why.
+
+    Examples:
+        credit runs show RUN
+
+    Exit codes: 0 done, 1 failed, 2 used wrongly, 4 not running or unreachable.
+    """
     aws, deployment = deployed(product)
     stepfunctions: SFNClient = aws.client("stepfunctions")
     found = find(stepfunctions, Inventory(aws, deployment).workflows, run)

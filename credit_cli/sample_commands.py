@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from credit_cli.completion import products
 from credit_cli.known_product import DEFAULT_PRODUCT, known_product
 from credit_cli.terminal import Json, print_json, progress_for, say, to_day
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 sample = typer.Typer(
     no_args_is_help=True,
     help="""Invented data to try things with.
+
+    Examples:
+        credit sample generate --applicants 2000 --out book
 
     Exit codes: 0 done, 1 failed, 2 used wrongly.
     """,
@@ -37,7 +41,9 @@ def generate(
     *,
     applicants: Annotated[int, typer.Option(help="People with a history.")],
     out: Annotated[Path, typer.Option(help="Folder to write to; it must be empty or new.")],
-    product: Annotated[str, typer.Option(help="Whose tables to fill.")] = DEFAULT_PRODUCT,
+    product: Annotated[
+        str, typer.Option(help="Whose tables to fill.", autocompletion=products)
+    ] = DEFAULT_PRODUCT,
     months: Annotated[
         int, typer.Option(help="Months of applications; histories begin two earlier.")
     ] = 24,
@@ -102,7 +108,17 @@ def generate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a synthetic book: the lake of a product, and the truth about it aside."""
+    """Write a synthetic book: the lake of a product, and the truth about it aside.
+
+    To try training, features and monitoring without anybody's data. The same arguments and days
+    give the same bytes.
+
+    Examples:
+        credit sample generate --applicants 2000 --out book
+        credit sample generate --applicants 2000 --out book --drift 1 --drift-from 2026-06-01
+
+    Exit codes: 0 done, 1 failed, 2 used wrongly.
+    """
     from credit_cli.book.deliveries import Shares  # noqa: PLC0415 (NumPy takes its time)
     from credit_cli.book.generate import require_empty, write_book  # noqa: PLC0415 (as above)
     from credit_cli.book.plan import BookPlan  # noqa: PLC0415 (as above)

@@ -69,6 +69,10 @@ def served(
     One row per approved loan whose outcome was reported and whose horizon has passed. With
     --receipts nothing has to run. Fails where no row is left.
 
+    Examples:
+        credit dataset served
+        credit dataset served --from 2026-01-01 --to 2026-06-30 --out loans.csv
+
     Exit codes: 0 done, 1 failed, 2 used wrongly, 4 not running or unreachable.
     """
     target = out or Path(f"{product}-served.csv")

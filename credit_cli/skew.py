@@ -8,12 +8,19 @@ import typer
 
 from credit_cli.days import FirstDay, LastDay, named_days
 from credit_cli.deployment import deployed
-from credit_cli.errors import EXIT_CODES, ExitCode
+from credit_cli.errors import ExitCode
 from credit_cli.invocation import invoked
 from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct
 from credit_cli.terminal import Json, print_json, progress_for, say
 
-skew = typer.Typer(no_args_is_help=True, help=f"Served features against the lake.\n{EXIT_CODES}\n")
+skew = typer.Typer(
+    no_args_is_help=True,
+    help="""Served features against the lake.
+
+    Examples:
+        credit skew check
+    """,
+)
 
 
 @skew.callback()
@@ -32,6 +39,13 @@ def check(
     """Compare decisions of these days, by default of yesterday and today; fails where they differ.
 
     Rows that were on their way into the store when a decision was made are no skew.
+
+    Examples:
+        credit skew check
+        credit skew check --from 2026-11-01 --to 2026-11-07
+
+    Exit codes: 0 no skew, 1 there is some or it failed, 2 used wrongly, 4 not running or
+    unreachable.
     """
     from credit_core.use_cases.skew import skew_lines  # noqa: PLC0415 (NumPy takes its time)
 

@@ -46,6 +46,13 @@ class Part:
 def status(*, product: DeployedProduct = DEFAULT_PRODUCT, as_json: Json = False) -> None:
     """Say in ten lines whether a deployment is well: what answers, rings, ages, runs and waits.
 
+    The first command after a deployment, and of on-call. An exclamation mark stands before what is
+    not well.
+
+    Examples:
+        credit status
+        credit --stage prod status --json
+
     Exit codes: 0 all is well, 1 something is not, 2 used wrongly, 4 not running or unreachable.
     """
     aws, deployment = deployed(product)

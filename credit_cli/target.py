@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from credit_cli.errors import UsageError
+from credit_cli.errors import UsageError, suggestion
+from credit_cli.live_line import hush
 
 if TYPE_CHECKING:
     from credit_cli.aws import Aws
 
 LOCAL = "local"
 STAGE_VARIABLE = "CREDIT_STAGE"
+STAGES = (LOCAL, "dev", "prod")
+"""Those of `cdk_app/stages.py`; a lender may add others."""
 STAGE_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 LOCAL_COMMANDS = frozenset({"local", "demo"})
 """Commands about this checkout's local cloud and no other deployment."""
@@ -55,7 +58,10 @@ def choose(stage: str, *, yes: bool, command: str | None = None) -> None:
         UsageError: It is no name of a stage, or the command knows the local cloud only.
     """
     if not STAGE_NAME.fullmatch(stage):
-        raise UsageError(f"{stage!r} is no name of a stage, as local, dev and prod are")
+        raise UsageError(
+            f"{stage!r} is no name of a stage",
+            hint=suggestion(stage.lower(), STAGES, kind="stages"),
+        )
     if stage != LOCAL and command in LOCAL_COMMANDS:
         raise UsageError(
             f"credit {command} is about the local cloud, and {stage} was asked for",
@@ -90,6 +96,7 @@ def announce(aws: Aws, change: str, *, ask: bool = False) -> None:
     chosen = target()
     if chosen.is_local:
         return
+    hush()
     typer.echo(f"{aws.place}: {change}", err=True)
     if ask and not chosen.yes:
         hint = f"to go on without being asked: credit --stage {chosen.stage} --yes ..."
@@ -108,5 +115,6 @@ def require_agreement(question: str, *, hint: str) -> None:
     """
     if not sys.stdin.isatty():
         raise UsageError("this asks before it acts, and nobody is at a terminal", hint=hint)
+    hush()
     if not typer.confirm(question, err=True):
         raise UsageError("nothing was done")

@@ -8,8 +8,23 @@ from typing import Annotated
 
 import typer
 
+from credit_cli.completion import products
 from credit_cli.errors import ExitCode
 from credit_cli.terminal import Json, interruptible_queries, print_json, progress_for, say
+
+
+def next_lines(product: str, out: Path, *, passed: bool) -> list[str]:
+    """Return what to do with a model that was made, where its product can be deployed."""
+    report = f"Read {out / 'report.html'}."
+    if not passed:
+        return ["", f"{report} With a failed gate a model never answers: docs/gates.md says why."]
+    if product.endswith(".py"):
+        return ["", f"{report} To deploy it, its definition has to lie under products/."]
+    return [
+        "",
+        f"{report} Next, where {product} is deployed (credit local up --product {product}):",
+        f"  credit models register {out} --product {product}",
+    ]
 
 
 def train(
@@ -18,6 +33,7 @@ def train(
         str,
         typer.Option(
             help="A name under products/, or the path of a definition file that ends in .py.",
+            autocompletion=products,
             show_default=False,
         ),
     ],
@@ -63,6 +79,11 @@ def train(
     product's features by name, its label (1 for a default, 0 for none) and, to test out of time,
     event_timestamp. docs/training.md tells more. With MLFLOW_TRACKING_URI set, the run is logged
     there too.
+
+    Examples:
+        credit train --product personal_loan --data book --out model
+        credit train --product examples/german_credit.py --data loans.csv --out model
+        credit train --product personal_loan --data book --out model --challenger xgboost
 
     Exit codes: 0 all gates passed; 1 a gate failed (the files are written all the same), or the
     data cannot support a model; 2 used wrongly.
@@ -112,6 +133,8 @@ def train(
         print_json(document)
     else:
         for line in model_lines(model.manifest):
+            say(line)
+        for line in next_lines(product, out, passed=model.manifest.gates_passed):
             say(line)
     if not model.manifest.gates_passed:
         raise typer.Exit(ExitCode.FAILED)

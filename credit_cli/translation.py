@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import sys
+import traceback
+from pathlib import Path
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-from botocore.exceptions import ConnectionError as AwsConnectionError
+import typer
 
-from credit_cli.errors import CliError, UnreachableError, UsageError
+from credit_cli.errors import CliError, UnreachableError, UsageError, suggestion
 from credit_cli.target import target
 from credit_core.errors import InvalidProductError
 
@@ -15,27 +17,48 @@ SEE_LOG = "its log: .local/cloud.log"
 WHO_ASKS = "who is logged in, and where: AWS_PROFILE and AWS_REGION choose the account"
 
 
-def translated(error: Exception) -> CliError | None:
-    """Return an error for a person, or None for one that is a fault of this command."""
-    spoken = getattr(error, "format_message", None)
-    known: CliError | None = None
+def translated(error: Exception) -> CliError:
+    """Return an error for a person; of one that nobody foresaw, where it came from."""
     if isinstance(error, CliError):
-        known = error
-    elif spoken is not None:  # Typer's; its base class has no public name
-        context = getattr(error, "ctx", None)
-        known = UsageError(
-            spoken(), hint=f"see: {context.command_path if context else 'credit'} --help"
+        return error
+    if isinstance(error, typer.Abort):
+        return UsageError("nothing was done")
+    if isinstance(error, typer.TyperException):
+        return _of_typer(error)
+    if isinstance(error, InvalidProductError):
+        return _of_product(error)
+    if isinstance(error, OSError):
+        return _of_machine(error)
+    return _of_cloud(error) or _unforeseen(error)
+
+
+def _of_typer(error: typer.TyperException) -> CliError:
+    spoken = getattr(error, "format_message", error.__str__)
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "credit"
+    words = " ".join(spoken().split())
+    option = getattr(error, "option_name", None)
+    if context is not None and option and words.startswith("No such option"):
+        known = [name for param in context.command.params for name in param.opts]
+        return UsageError(
+            f"{path} has no option {option}",
+            hint=f"{suggestion(option, known, kind='options')}; see: {path} --help",
         )
-    elif isinstance(error, InvalidProductError):
-        known = _of_product(error)
-    elif isinstance(error, ClientError | BotoCoreError):
-        known = _of_cloud(error)
-    elif isinstance(error, OSError):
-        known = _of_machine(error)
-    return known
+    return UsageError(words, hint=f"see: {path} --help")
 
 
-def _of_cloud(error: ClientError | BotoCoreError) -> CliError:
+def _of_cloud(error: Exception) -> CliError | None:
+    if "botocore" not in sys.modules:  # an error of it can't have come, and it takes its time
+        return None
+    from botocore.exceptions import (  # noqa: PLC0415 (as said)
+        BotoCoreError,
+        ClientError,
+        HTTPClientError,
+    )
+    from botocore.exceptions import ConnectionError as AwsConnectionError  # noqa: PLC0415 (as said)
+
+    if not isinstance(error, ClientError | BotoCoreError):
+        return None
     local = target().is_local
     name, hint = ("the local cloud", SEE_LOG) if local else ("AWS", WHO_ASKS)
     if isinstance(error, AwsConnectionError | HTTPClientError):
@@ -49,7 +72,12 @@ def _of_cloud(error: ClientError | BotoCoreError) -> CliError:
 def _of_product(error: InvalidProductError) -> CliError:
     from credit_core.domain.product import product_names  # noqa: PLC0415 (NumPy takes its time)
 
-    hint = f"products: {', '.join(product_names())}"
+    known = product_names()
+    hint = (
+        f"see: credit products check {error.product}"
+        if error.product in known
+        else suggestion(error.product, known, kind="products")
+    )
     return UsageError(" ".join(str(error).split()), hint=hint)
 
 
@@ -58,3 +86,13 @@ def _of_machine(error: OSError) -> CliError:
         return CliError("the disk is full", hint="make room, then run the command again")
     where = f": {error.filename}" if error.filename else ""
     return CliError(f"{error.strerror or error}{where}")
+
+
+def _unforeseen(error: Exception) -> CliError:
+    """Say where a fault of this program's own is; its message may hold an applicant's values."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
+    return CliError(
+        f"a fault of this program: {type(error).__name__}{where}",
+        hint="the whole of it: the same command with --debug",
+    )

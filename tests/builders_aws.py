@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from credit_core.domain.places import BY_APPLICANT
+from credit_core.domain.places import AWAITING_REVIEW, BY_APPLICANT
+from credit_core.domain.referrals import WAITING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_kms import KMSClient
 
@@ -15,7 +19,11 @@ TABLE_KEYS = {
     "decisions": ("application_id", "record"),
     "registry": ("product", "record"),
 }
-INDEXES = {"decisions": {BY_APPLICANT: "applicant"}}
+INDEXES = {
+    "decisions": {BY_APPLICANT: ("applicant",), AWAITING_REVIEW: (WAITING, "decided_at")},
+}
+TOLD = ["response", "revision", "added", "expires_at"]
+"""What the index of what waits holds beside its keys."""
 
 
 def create_table(dynamodb: DynamoDBClient, kind: str, *, name: str | None = None) -> None:
@@ -26,24 +34,31 @@ def create_table(dynamodb: DynamoDBClient, kind: str, *, name: str | None = None
         "GlobalSecondaryIndexes": [
             {
                 "IndexName": index,
-                "KeySchema": [{"AttributeName": key, "KeyType": "HASH"}],
-                "Projection": {"ProjectionType": "KEYS_ONLY"},
+                "KeySchema": _schema(of_index),
+                "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": TOLD}
+                if index == AWAITING_REVIEW
+                else {"ProjectionType": "KEYS_ONLY"},
             }
-            for index, key in indexed.items()
+            for index, of_index in indexed.items()
         ]
     }
     dynamodb.create_table(
         TableName=name or kind,
-        KeySchema=[
-            {"AttributeName": key, "KeyType": role}  # type: ignore[typeddict-item]
-            for key, role in zip(keys, ("HASH", "RANGE"), strict=False)
-        ],
+        KeySchema=_schema(keys),
         AttributeDefinitions=[
-            {"AttributeName": key, "AttributeType": "S"} for key in (*keys, *indexed.values())
+            {"AttributeName": key, "AttributeType": "S"}
+            for key in dict.fromkeys(chain(keys, *indexed.values()))
         ],
         BillingMode="PAY_PER_REQUEST",
         **(extra if indexed else {}),
     )
+
+
+def _schema(keys: Sequence[str]) -> Any:
+    return [
+        {"AttributeName": key, "KeyType": role}
+        for key, role in zip(keys, ("HASH", "RANGE"), strict=False)
+    ]
 
 
 def create_signing_key(kms: KMSClient) -> str:

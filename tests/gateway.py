@@ -13,6 +13,7 @@ import uuid
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from cdk_app.components.api_routes import ROUTES, methods_of
@@ -63,6 +64,7 @@ class Gateway:
         scopes = set(given.removeprefix(BEARER).split()) if given.startswith(BEARER) else set()
         if route.scopes and scopes.isdisjoint(map(scope_name, route.scopes)):
             return refused("Unauthorized")
+        query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         return self._handlers[route.function](
             {
@@ -70,6 +72,9 @@ class Gateway:
                 "resource": route.path,
                 "path": path,
                 "pathParameters": parameters,
+                "queryStringParameters": {name: all_of[-1] for name, all_of in query.items()}
+                or None,
+                "multiValueQueryStringParameters": query or None,
                 "body": base64.b64encode(body).decode() or None,
                 "isBase64Encoded": bool(body),
                 "requestContext": {

@@ -10,19 +10,32 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from credit_cli import api
 from credit_cli.aws import LocalAws
 from credit_cli.checkout import ENFORCE_VARIABLE, Checkout, enforces
-from credit_cli.deployment import Deployment
+from credit_cli.deployment import Deployment, stack_outputs
+from credit_cli.status import looked_at
+from tests.delivery_app import REPOSITORY
 from tests.end_to_end.conftest import DEMO_VARIABLE, Client, Credit, a_free_port
 from tests.end_to_end.enforcement import as_the_emulator_asks, statements_of
+from tests.end_to_end.workflow_roles import (
+    NOT_KNOWN_BY_TAG,
+    SUBJECTS,
+    RoleAws,
+    a_token,
+    variables,
+)
+from tests.workflow_runs import line, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from mypy_boto3_lambda import LambdaClient
 
@@ -50,6 +63,7 @@ WAYS = {
         "test_the_freshness_of_each_view_is_a_metric",
     ),
     "test_erasure.py": ("test_again_it_prints_the_same_certificate",),
+    "test_referrals.py": ("test_a_referral_is_listed_until_a_person_has_reviewed_it",),
 }
 """What is run anew: of each way in, and of each function on it, the least that makes all of its
 calls. What enforcement has no part in, such as bodies that are refused, is tested without it.
@@ -195,3 +209,143 @@ def test_what_a_role_was_not_given_it_cannot_do(aws: LocalAws, deployment: Deplo
         ResourceArns=["*"],
     )["EvaluationResults"]
     assert {result["EvalDecision"] for result in simulated} == {"implicitDeny"}
+
+
+@pytest.fixture(scope="module")
+def roles(enforcing: Credit, aws: LocalAws) -> dict[str, str]:
+    """The roles of a repository's workflows, by the outputs that name them."""
+    app = f"{sys.executable} -m tests.delivery_app"
+    enforcing("local", "cdk", "deploy", "--all", "--require-approval", "never", "--app", app)
+    return stack_outputs(aws.client("cloudformation"), "credit-delivery")
+
+
+@pytest.fixture(scope="module")
+def sessions(aws: LocalAws, roles: dict[str, str]) -> dict[str, dict[str, str]]:
+    """What the steps of a workflow find once it has taken a role on."""
+    return {
+        name: variables(aws, roles[name], a_token(subject)) for name, subject in SUBJECTS.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def assembly() -> str:
+    """The local stage as workflows assemble the others; where the diff line finds it."""
+    text = line("deploy.yml: Build the layers and synthesize")
+    done = run(f"{text} STAGES=local", Checkout().root, {"PRODUCTS": '["personal_loan"]'})
+    assert done.returncode == 0, done.stdout + done.stderr
+    return ".build/assembly/local"
+
+
+@pytest.mark.parametrize(
+    ("role", "subject", "claims"),
+    [
+        ("LocalRole", f"repo:{REPOSITORY}:environment:prod", {}),
+        ("LocalRole", f"repo:{REPOSITORY}:ref:refs/heads/main", {}),
+        ("LocalRole", SUBJECTS["DiffRole"], {}),
+        ("LocalRole", SUBJECTS["LocalRole"], {"aud": "https://github.com/acme"}),
+        ("LocalRole", SUBJECTS["LocalRole"], {"aud": ""}),
+        ("LocalRole", SUBJECTS["LocalRole"], {"iss": "https://tokens.example"}),
+        ("LocalRole", "repo:acme/lending:environment:local", {}),
+        ("DiffRole", SUBJECTS["LocalRole"], {}),
+        ("DiffRole", "repo:stranger@9/lending@8:pull_request", {}),
+    ],
+)
+def test_a_token_that_is_not_for_a_role_does_not_get_it(
+    aws: LocalAws, roles: dict[str, str], role: str, subject: str, claims: dict[str, str]
+) -> None:
+    with pytest.raises(ClientError, match="Not authorized to perform sts:AssumeRoleWithWeb"):
+        variables(aws, roles[role], a_token(subject, **claims))
+
+
+def test_a_pull_request_is_compared_by_a_role_that_reads_templates(
+    aws: LocalAws, sessions: dict[str, dict[str, str]], assembly: str, tmp_path: Path
+) -> None:
+    text = line("pull-request.yml: Compare")
+    assert ".build/assembly/dev/*" in text
+    summary = tmp_path / "summary.md"
+    environment = sessions["DiffRole"] | {"GITHUB_STEP_SUMMARY": str(summary)}
+    here = text.replace(".build/assembly/dev", assembly)
+
+    compared = run(here, Checkout().root, environment)
+
+    assert compared.returncode == 0, compared.stderr
+    assert "## local: personal_loan" in summary.read_text()
+    assert "Number of stacks with differences: 0" in summary.read_text()
+    reading = RoleAws(aws.endpoint_url, session=sessions["DiffRole"])
+    for service, operation in (("dynamodb", "list_tables"), ("s3", "list_buckets")):
+        with pytest.raises(ClientError, match="not authorized to perform"):
+            getattr(reading.client(service), operation)()
+    # Nor does the comparison pass where it can't read what is deployed.
+    nothing = {"Effect": "Deny", "Action": "*", "Resource": "*"}
+    denied = {"Version": "2012-10-17", "Statement": [nothing]}
+    iam: Any = aws.client("iam")
+    name = {"RoleName": role_name(aws, "DiffRole"), "PolicyName": "Missed"}
+    iam.put_role_policy(**name, PolicyDocument=json.dumps(denied))
+    try:
+        assert run(here, Checkout().root, environment).returncode != 0
+    finally:
+        iam.delete_role_policy(**name)
+
+
+def role_name(aws: LocalAws, output: str) -> str:
+    found = stack_outputs(aws.client("cloudformation"), "credit-delivery")[output]
+    return found.rpartition("/")[2]
+
+
+@pytest.mark.usefixtures("assembly")
+def test_a_stage_is_deployed_by_a_role_that_takes_on_the_cdks(
+    sessions: dict[str, dict[str, str]],
+) -> None:
+    stage = {"STAGE": "local", "PRODUCT": "personal_loan"}
+    text = line("deploy-stage.yml: Deploy")
+
+    deployed = run(text, Checkout().root, sessions["LocalRole"] | stage)
+    refused = run(f"{text} --force", Checkout().root, sessions["DiffRole"] | stage)
+
+    assert deployed.returncode == 0, deployed.stdout + deployed.stderr
+    assert deployed.stdout.count("✅") == 6
+    assert refused.returncode != 0
+    assert "not authorized" in refused.stdout + refused.stderr
+
+
+def test_who_deployed_a_stage_may_look_whether_it_is_well(
+    aws: LocalAws,
+    deployment: Deployment,
+    sessions: dict[str, dict[str, str]],
+) -> None:
+    """Every question of `credit status`, asked by the role."""
+    iam: Any = aws.client("iam")
+    name = role_name(aws, "LocalRole")
+    allowed = {
+        action
+        for statement in statements_of(iam, name)
+        for action in (
+            statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        )
+    }
+    assert NOT_KNOWN_BY_TAG in allowed
+    statement = {"Effect": "Allow", "Action": NOT_KNOWN_BY_TAG, "Resource": "*"}
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    iam.put_role_policy(
+        RoleName=name, PolicyName="NamesOfTheEmulator", PolicyDocument=json.dumps(policy)
+    )
+    looking = RoleAws(aws.endpoint_url, session=sessions["LocalRole"])
+
+    parts = list(looked_at(looking, replace(deployment, aws=looking), "personal_loan"))
+
+    assert [part.line for part in parts if "can't be looked at" in part.line] == []
+    assert {part.name for part in parts} >= {"API", "Models", "Alarms", "Features", "Queues"}
+
+
+@pytest.mark.usefixtures("decided")
+def test_the_last_step_says_whether_the_stage_is_well(enforcing: Credit) -> None:
+    stage = {"STAGE": "local", "PRODUCT": "personal_loan"}
+
+    done = run(
+        line("deploy-stage.yml: Look whether it is well"),
+        Checkout().root,
+        enforcing.environment | stage,
+    )
+
+    assert done.returncode == (1 if "\n!" in done.stdout else 0), done.stderr
+    assert "API" in done.stdout

@@ -195,6 +195,7 @@ ROUTES = {
     ("GET", "/v1/health"): {"application", "desk"},
     ("GET", "/v1/decisions/never-sent"): {"application", "desk"},
     ("GET", "/v1/decisions/never-sent/explanation"): {"application", "desk"},
+    ("GET", "/v1/referrals"): {"desk"},
     ("POST", "/v1/decisions/never-sent/review"): {"desk"},
     ("POST", "/v1/outcomes"): {"servicing"},
     ("GET", "/v1/model"): {"application", "desk"},

@@ -310,7 +310,7 @@ def test_a_lost_table_is_unavailable(
         {"response": {"N": "7"}},
         {"outcome": {"NULL": True}},
         {"added": {"S": "one"}},
-        {"decided_at": {"NULL": True}},
+        {"response": {"NULL": True}},
     ],
 )
 def test_a_damaged_item_is_told_as_such(

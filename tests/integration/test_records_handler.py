@@ -12,6 +12,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from credit_core.adapters.dynamodb_items import to_dynamodb
 from credit_core.adapters.signing import KmsSigner
 from credit_core.domain.model_manifest import (
     Challenger,
@@ -20,6 +21,8 @@ from credit_core.domain.model_manifest import (
     signature_key,
 )
 from credit_core.domain.online_store import timestamp_text
+from credit_core.domain.receipt_archive import expires_at
+from credit_core.domain.referrals import waiting
 from credit_core.settings import RecordsSettings
 from tests.builders import NOW, PRODUCT, a_manifest, a_pointer, a_reference
 from tests.builders_aws import create_signing_key, create_table
@@ -41,6 +44,7 @@ SETTINGS = RecordsSettings(
 )
 PROMOTED = NOW - timedelta(days=3)
 DECISION, REVIEW = "/v1/decisions/{application_id}", "/v1/decisions/{application_id}/review"
+QUEUE = "/v1/referrals"
 
 
 class Deployment:
@@ -59,19 +63,21 @@ class Deployment:
             environment.setenv("CREDIT_SIGNING_KEY", key)
             self.function = started("records")
 
-    def decide(self, outcome: str = "approve") -> str:
+    def decide(self, outcome: str = "approve", *, application_id: str = "application-1") -> str:
         """Record a decision of yesterday and return its text."""
         at = timestamp_text(datetime.now(UTC) - timedelta(days=1))
-        text = json.dumps({"application_id": "application-1", "outcome": outcome, "points": 512.10})
+        text = json.dumps({"application_id": application_id, "outcome": outcome, "points": 512.10})
         self.dynamodb.put_item(
             TableName="decisions",
             Item={
-                "application_id": {"S": "application-1"},
+                "application_id": {"S": application_id},
                 "record": {"S": "decision"},
                 "outcome": {"S": outcome},
                 "decided_at": {"S": at},
                 "response": {"S": text},
                 "revision": {"N": "1"},
+                "expires_at": {"N": str(expires_at(at, days=7))},
+                **to_dynamodb(waiting({"application_id": application_id, "outcome": outcome})),
             },
         )
         return text
@@ -106,12 +112,17 @@ class Deployment:
         *,
         application_id: str = "application-1",
         encoded: bool = False,
+        query: dict[str, list[str]] | None = None,
     ) -> tuple[int, Any]:
         """Call a route; return status and document."""
         event = {
             "httpMethod": method,
             "resource": resource,
             "pathParameters": {"application_id": application_id},
+            "queryStringParameters": {name: given[-1] for name, given in query.items()}
+            if query
+            else None,
+            "multiValueQueryStringParameters": query,
             "body": body,
             "isBase64Encoded": encoded,
             "requestContext": {
@@ -161,6 +172,64 @@ def test_a_review_is_recorded_once_with_the_clients_id(deployment: Deployment) -
     assert first[1] == again[1]
     assert first[1]["client_id"] == "client-1"
     assert deployment("GET", DECISION)[1]["reviews"] == [first[1]]
+
+
+def test_a_referral_waits_until_it_is_reviewed(deployment: Deployment) -> None:
+    deployment.decide("refer")
+    deployment.decide("approve", application_id="application-2")
+
+    before = deployment("GET", QUEUE)
+    deployment("POST", REVIEW, a_review_body())
+    after = deployment("GET", QUEUE)
+
+    assert [told["application_id"] for told in before[1]["referrals"]] == ["application-1"]
+    assert after == (200, {"referrals": [], "next": None})
+
+
+def test_the_queue_comes_in_pages(deployment: Deployment) -> None:
+    ids = [f"application-{number}" for number in range(5)]
+    for name in ids:
+        deployment.decide("refer", application_id=name)
+
+    status, first = deployment("GET", QUEUE, query={"limit": ["3"]})
+    _, second = deployment("GET", QUEUE, query={"limit": ["3"], "after": [first["next"]]})
+
+    assert status == 200
+    told = first["referrals"] + second["referrals"]
+    assert [referral["application_id"] for referral in told] == ids
+    assert (len(first["referrals"]), second["next"]) == (3, None)
+
+
+@pytest.mark.parametrize(
+    ("query", "path"),
+    [
+        ({"limit": ["0"]}, "limit"),
+        ({"limit": ["5", "6"]}, "limit"),
+        ({"after": ["x"]}, "after"),
+        ({"page": ["2"]}, "page"),
+    ],
+)
+def test_a_page_that_there_is_not_is_refused(
+    deployment: Deployment, query: dict[str, list[str]], path: str
+) -> None:
+    status, problem = deployment("GET", QUEUE, query=query)
+
+    assert status == 400
+    assert [fault["path"] for fault in problem["faults"]] == [path]
+
+
+def test_what_is_asked_of_the_queue_is_repeated_nowhere(
+    deployment: Deployment, caplog: pytest.LogCaptureFixture
+) -> None:
+    query = {"limit": ["canary-1"], "after": ["canary-2"], "canary 3": ["canary-4"]}
+
+    status, _ = deployment("GET", QUEUE, query=query)
+
+    assert status == 400
+    assert "canary" not in deployment.body
+    (logged,) = (vars(record) for record in caplog.records if record.msg == "answered")
+    assert logged["status"] == 400
+    assert "canary" not in str(logged)
 
 
 def test_an_outcome_is_recorded_once(deployment: Deployment) -> None:

@@ -28,7 +28,7 @@ from credit_cli.main import run
 from credit_cli.prices import HOURS_A_MONTH, US_EAST_1
 
 PAGE = Path(__file__).parents[2] / "docs" / "capacity.md"
-EXAMPLE = re.compile(r"```\n\$ (credit capacity [^\n]+)\n(.*?)\n```", re.DOTALL)
+EXAMPLE = re.compile(r"```sh\n(credit capacity [^\n]+)\n```\n\n```text\n(.*?)\n```", re.DOTALL)
 NOTHING = Use(
     decisions=0, duration_seconds=0.02, pipeline_gb_seconds=0, transitions=0, scanned_tb=0
 )
@@ -260,7 +260,7 @@ def test_machines_get_one_object(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--like", "pro"], "there is no stage 'pro' to cost; there are dev, prod"),
+        (["--like", "pro"], "there is no stage 'pro' to cost\n  did you mean prod?"),
         (["--cold-share", "1"], "--cold-share is from 1e-06 up to, and not, 1"),
         (["--cold-share", "0"], "--cold-share is from 1e-06 up to, and not, 1"),
     ],

@@ -263,4 +263,4 @@ def test_no_command_shows_a_traceback_for_a_broken_product(
     assert shown.out == ""
     first, second = shown.err.splitlines()
     assert first == "error: product 'personal_loan' has 1 fault(s): title: expected a line of text"
-    assert second.startswith("  products: ")
+    assert second == "  see: credit products check personal_loan"

@@ -1,0 +1,58 @@
+"""Decisions on the local cloud, seen as Prometheus would see them."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests.cloudwatch_exporter import check, samples
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from credit_cli.aws import LocalAws
+    from tests.end_to_end.conftest import Client, Credit
+
+pytestmark = pytest.mark.end_to_end
+
+LATER = timedelta(minutes=10)
+"""Until what is decided now is of a window that has passed."""
+
+
+def test_decisions_come_out_of_the_exporter_by_the_name_that_grafana_asks_for(
+    credit: Credit,
+    client: Client,
+    aws: LocalAws,
+    an_application: Callable[..., dict[str, Any]],
+    tmp_path: Path,
+) -> None:
+    configuration, board = tmp_path / "yace.yml", tmp_path / "dashboard.json"
+    credit("prometheus", "exporter", "--out", str(configuration))
+    credit("prometheus", "dashboard", "--out", str(board))
+    outcome = client(an_application()).document()["outcome"]
+    credit("local", "metrics")
+
+    document = yaml.safe_load(configuration.read_text(encoding="utf-8"))
+    check(document)
+    found = list(samples(document, aws.client("cloudwatch"), now=datetime.now(UTC) + LATER))
+
+    (panel,) = (
+        panel
+        for panel in json.loads(board.read_bytes())["panels"]
+        if panel.get("title") == "Outcomes"
+    )
+    (query,) = (target["expr"] for target in panel["targets"] if target["legendFormat"] == outcome)
+    counted = [
+        sample
+        for sample in found
+        if query.startswith(f"{sample.name}{{")
+        and f'name="{sample.labels["name"]}"' in query
+        and sample.labels["dimension_Product"] == "personal_loan"
+    ]
+    assert len(counted) == 1
+    assert counted[0].value >= 1
