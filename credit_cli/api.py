@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from credit_cli.deployment import Deployment
 
 DECISIONS_PATH = "/v1/decisions"
+REFERRALS_PATH = "/v1/referrals"
 TIMEOUT_SECONDS = 35
 """Above API Gateway's own limit of 29 s, so that its answer is the one shown."""
 

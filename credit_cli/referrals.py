@@ -17,7 +17,6 @@ from credit_cli.terminal import Json, print_json, progress_for, say
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-PATH = "/v1/referrals"
 LARGEST_PAGE = 100
 HEAD = "Waits        Risk     Points  Band  Because               Application"
 
@@ -75,7 +74,9 @@ def pages(api_url: str, token: str, *, limit: int, after: str | None) -> Iterato
     """
     while True:
         asked = {"limit": str(limit)} | ({"after": after} if after else {})
-        answer = api.send("GET", f"{api_url}{PATH}?{urlencode(asked)}", api.bearing(token))
+        answer = api.send(
+            "GET", f"{api_url}{api.REFERRALS_PATH}?{urlencode(asked)}", api.bearing(token)
+        )
         page = api.require_answered(answer)
         yield page
         after = page["next"]

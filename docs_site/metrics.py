@@ -63,13 +63,13 @@ def _table(found: Iterator[Published]) -> str:
         metrics.outcome_metric(outcome): f"Applications with the outcome {outcome}."
         for outcome in Outcome
     }
-    head = ("Metric", "Unit", "Dimensions", "Meaning", "Written by")
+    head = ("Metric", "Unit", "Meaning", "Dimensions", "Written by")
     rows = (
         (
             code(each.name),
             each.unit,
-            ", ".join(map(code, each.dimensions)),
             said.get(each.name, "Time that this stage of a request took."),
+            ", ".join(map(code, each.dimensions)),
             ", ".join(writers(each.module)),
         )
         for each in found

@@ -204,19 +204,24 @@ def made_with(version: str, made_at: str, *, root: Path = ROOT) -> dict[str, Any
         where = lock.relative_to(root).as_posix()
         for name, found, hashes in locked(lock.read_text(encoding="utf-8")):
             component = python_package(name, found, properties={LOCKED_HASH: hashes, LOCK: [where]})
-            if known := components.get(component["bom-ref"]):
-                known["properties"].append({"name": LOCK, "value": where})
-            else:
-                components[component["bom-ref"]] = component | {"scope": "excluded"}
+            _add(components, component | {"scope": "excluded"}, lock=where)
     for lock in (root / "package-lock.json", root / "docs_site" / "package-lock.json"):
         where = lock.relative_to(root).as_posix()
         for path, package in json.loads(lock.read_text(encoding="utf-8"))["packages"].items():
             if path:
                 component = node_package(path.rpartition("node_modules/")[2], package, where)
-                components[component["bom-ref"]] = component
+                _add(components, component, lock=where)
     ordered = [components[key] for key in sorted(components)]
     graph = [{"ref": component["bom-ref"], "dependsOn": []} for component in ordered]
     return document("credit-decisions-development", version, made_at, ordered, graph)
+
+
+def _add(components: dict[str, Component], component: Component, *, lock: str) -> None:
+    """Add a component, or to the one that is there the lock that has it, too."""
+    known = components.setdefault(component["bom-ref"], component)
+    named = {"name": LOCK, "value": lock}
+    if named not in known["properties"]:
+        known["properties"].append(named)
 
 
 def node_package(name: str, package: Mapping[str, Any], lock: str) -> Component:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from credit_cli.desk.figures import capital, outcome_word, probability_text, value_text
+from credit_cli.desk.figures import (
+    capital,
+    outcome_word,
+    points_text,
+    probability_text,
+    value_text,
+)
 from credit_cli.desk.markup import card, tag
 from credit_cli.errors import CliError
 from credit_core.domain.pages.html import Markup, joined, paragraph
@@ -59,7 +65,7 @@ def better_card(
             "It would have been ",
             tag("span", outcome_word(outcome), class_=f"badge {outcome}"),
             f": {probability_text(found['probability_of_default'])}, ",
-            f"{found['points']:,.2f} points.",
+            f"{points_text(found['points'])} points.",
         )
     )
     small = "No smaller change would do. " if found.get("smallest") else ""

@@ -38,7 +38,7 @@ def freshness_card(decision: Mapping[str, Any], product: CreditProduct) -> Marku
     if not rows:
         return card(
             "What was read",
-            paragraph("Nothing: this product judges by the application alone."),
+            paragraph("Nothing: it was judged by the application alone."),
             anchor="freshness-of",
         )
     head = tag("tr", tag("th", "View", scope="col"), tag("th", "Its age", scope="col"))
@@ -54,10 +54,10 @@ def _freshness_row(
     badge = tag("span", status, class_=f"badge {status}")
     words, parts = "", []
     if isinstance(age, int | float):
-        words = age_text(age)
-        if life:
+        words = age_text(abs(age)) if age >= 0 else f"{age_text(-age)} after the decision"
+        if life and age >= 0:
             words += f" of {age_text(life)}"
-            bar = tag("span", style=f"width:{100 * min(max(age / life, 0), 1):.1f}%")
+            bar = tag("span", style=f"width:{100 * min(age / life, 1):.1f}%")
             over = " over" if age > life else ""
             parts.append(tag("span", bar, class_=f"meter{over}", aria_hidden="true"))
         parts.append(tag("small", f"of {moment_text(state.get('event_timestamp'))}"))

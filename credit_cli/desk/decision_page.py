@@ -227,14 +227,18 @@ class DecisionPage:
         review = review_card(
             typed or blank,
             action=f"{decision_path(application_id)}/review",
-            texts=self._texts,
+            texts={
+                code: self._texts[code]
+                for code in dict.fromkeys((*blank.codes, *self._texts))
+                if code in self._texts
+            },
             referred=decision["outcome"] == "refer",
             again=reviewed,
         )
         times = self._desk.notes.times(application_id)
         left = (
             self._why(dossier, policy),
-            self._against(decision),
+            self._against(dossier.record),
             better_card(dossier.explanation, application_id, self._desk.product),
             Markup("") if closed and typed is None else review,
         )
@@ -324,10 +328,10 @@ class DecisionPage:
             entries.append(tag("li", words, state))
         return tag("div", tag("h3", "Rules"), tag("ul", *entries))
 
-    def _against(self, decision: Mapping[str, Any]) -> Markup:
-        """Return the reasons as the applicant reads them."""
+    def _against(self, record: Mapping[str, Any]) -> Markup:
+        """Return the reasons in the words for an applicant, and whether this one reads them."""
+        decision, standing = record["decision"], record["standing"]
         reasons = decision.get("reasons") or []
-        declined = decision["outcome"] == "decline"
         if not reasons:
             return Markup("")
         entries = [
@@ -340,12 +344,21 @@ class DecisionPage:
             )
             for reason in reasons
         ]
-        title = "What the applicant is told" if declined else "What counted most against"
-        note = (
-            "The adverse action reasons, the weightiest first."
-            if declined
-            else "In the words of an adverse action notice. Unless it is declined, nobody is told."
-        )
+        title = "What counted most against"
+        declined = standing["outcome"] == "decline"
+        if standing["by"] == "person":
+            note = (
+                "The service's reasons. The applicant is told those of the review."
+                if declined
+                else "The service's reasons. A person approved it: the applicant is told none."
+            )
+        elif declined:
+            title = "What the applicant is told"
+            note = "The adverse action reasons, the weightiest first."
+        else:
+            note = (
+                "In the words of an adverse action notice. Unless it is declined, nobody is told."
+            )
         return card(title, tag("ol", *entries, class_="reasons-told"), anchor="reasons", note=note)
 
 

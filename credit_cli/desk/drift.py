@@ -65,7 +65,7 @@ def routes(desk: Desk) -> list[Route]:
         if day > today:
             raise UsageError(f"{day} has not begun; today is {today} (UTC)")
         desk.evidence.monitor(day)
-        return RedirectResponse(f"{DRIFT}?asked={day}", SEE_OTHER)
+        return RedirectResponse(DRIFT, SEE_OTHER)
 
     def one_day(request: Request) -> Response:
         day = day_in(request.path_params["day"])

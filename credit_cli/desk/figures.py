@@ -6,7 +6,7 @@ import math
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from credit_core.domain.pages.words import MINUS, SPACE, UNKNOWN, plain
+from credit_core.domain.pages.words import MINUS, SPACE, UNKNOWN, decimal, plain, signed
 
 if TYPE_CHECKING:
     from credit_core.domain.product import Value
@@ -79,12 +79,28 @@ def number_text(number: float) -> str:
 
 
 def probability_text(share: float | None) -> str:
-    """Return a probability of default in percent.
+    """Return a probability of default in percent; only what is certain is 0 or 100.
 
-    >>> probability_text(0.1004864).replace(SPACE, " ")
-    '10.05 %'
+    >>> [probability_text(share).replace(SPACE, " ") for share in (0.1004864, 0.00004, 0.99996)]
+    ['10.05 %', '< 0.01 %', '> 99.99 %']
     """
-    return UNKNOWN if share is None else f"{100 * share:.2f}{SPACE}%"
+    if share is None:
+        return UNKNOWN
+    text = f"{100 * share:.2f}"
+    if text == "0.00" and share > 0:
+        text = f"<{SPACE}0.01"
+    elif text == "100.00" and share < 1:
+        text = f">{SPACE}99.99"
+    return f"{text}{SPACE}%"
+
+
+def points_text(points: float | None) -> str:
+    """Return points to a hundredth.
+
+    >>> points_text(1_012.5), points_text(-3.0) == f"{MINUS}3.00", points_text(None) == UNKNOWN
+    ('1,012.50', True, True)
+    """
+    return UNKNOWN if points is None else decimal(points, 2)
 
 
 def signed_points(points: float) -> str:
@@ -93,9 +109,7 @@ def signed_points(points: float) -> str:
     >>> signed_points(3.0), signed_points(-0.001)
     ('+3.00', '0.00')
     """
-    hundredths = round(points * 100)
-    sign = "+" if hundredths > 0 else MINUS if hundredths < 0 else ""
-    return f"{sign}{abs(hundredths) / 100:,.2f}"
+    return signed(points, 2)
 
 
 def age_text(seconds: float) -> str:

@@ -25,6 +25,8 @@ def framed(body: bytes) -> Response:
         headers={
             "Content-Security-Policy": POLICY,
             "X-Content-Type-Options": "nosniff",
+            # HTML's standard has a browser refuse a page with both a sandbox and another policy.
+            "Cross-Origin-Opener-Policy": "unsafe-none",
             "Cache-Control": "no-store",
         },
     )

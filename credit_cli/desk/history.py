@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from credit_cli.desk.figures import moment_text, outcome_word, probability_text
-from credit_cli.desk.markup import card, folded, link, tag
+from credit_cli.desk.figures import moment_text, outcome_word, points_text, probability_text
+from credit_cli.desk.markup import card, folded, link, tag, verbatim
 from credit_cli.desk.paths import decision_path
 from credit_cli.desk.verdict import settled_by
 from credit_core.domain.pages.html import Markup, joined, paragraph
@@ -97,7 +97,8 @@ def model_card(decision: Mapping[str, Any], receipt: ReceiptView) -> Markup:
         if shadow.probability_of_default is not None and shadow.points is not None:
             said = (
                 f"{outcome_word(shadow.outcome)}, "
-                f"{probability_text(shadow.probability_of_default)}, {shadow.points:,.2f} points"
+                f"{probability_text(shadow.probability_of_default)}, "
+                f"{points_text(shadow.points)} points"
             )
         rows.append((f"The {shadow.role} beside it", joined((shadow.version, tag("br"), said))))
     elif shadow:
@@ -136,6 +137,6 @@ def receipt_card(application_id: str, receipt: ReceiptView) -> Markup:
             ),
             class_="row",
         ),
-        folded(summary, tag("pre", shown, tabindex="0"), anchor="receipt-json"),
+        folded(summary, tag("pre", verbatim(shown), tabindex="0"), anchor="receipt-json"),
         anchor="receipt",
     )

@@ -35,6 +35,15 @@ def tag(name: str, /, *parts: str, **attributes: str | bool | int | None) -> Mar
     return Markup(f"<{name}{written}>{joined(parts)}</{name}>")
 
 
+def verbatim(text: str) -> Markup:
+    """Return text as HTML to the letter, as what is sent again or read as data has to be.
+
+    >>> verbatim("doesn't"), tag("p", "doesn't")
+    ('doesn&#x27;t', '<p>doesn&rsquo;t</p>')
+    """
+    return Markup(escape(text))
+
+
 def link(text: str, href: str, *, kind: str = "") -> Markup:
     """Return a link."""
     return tag("a", text, href=href, class_=kind or None)

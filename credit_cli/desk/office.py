@@ -241,7 +241,7 @@ class DeployedOffice:
             UnreachableError: Nothing answers.
         """
         query = {"limit": str(limit)} | ({"after": after} if after else {})
-        path = f"/v1/referrals?{urllib.parse.urlencode(query)}"
+        path = f"{api.REFERRALS_PATH}?{urllib.parse.urlencode(query)}"
         return self._ask("GET", path, ClientKind.DESK).document()
 
     def receipts(self, application_id: str) -> Sequence[StoredRecord]:
@@ -314,7 +314,7 @@ class DeployedOffice:
         return answer
 
     def _send(self, method: str, path: str, token: str, body: bytes | None) -> Answer:
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = api.bearing(token)
         if body is not None:
             headers["Content-Type"] = "application/json"
         return api.send(method, f"{self._deployment.api_url}{path}", headers, body=body)
@@ -326,7 +326,7 @@ def path_of(application_id: str) -> str:
     >>> path_of("a/b c")
     '/v1/decisions/a%2Fb%20c'
     """
-    return f"{api.DECISIONS_PATH}/{urllib.parse.quote(application_id, safe='')}"
+    return f"{api.DECISIONS_PATH}/{api.quoted(application_id)}"
 
 
 def _parsed(body: bytes) -> object:

@@ -7,7 +7,14 @@ from urllib.parse import urlencode
 
 from starlette.routing import Route
 
-from credit_cli.desk.figures import age_text, moment_of, moment_text, probability_text, small
+from credit_cli.desk.figures import (
+    age_text,
+    moment_of,
+    moment_text,
+    points_text,
+    probability_text,
+    small,
+)
 from credit_cli.desk.markup import link, notice, tag
 from credit_cli.desk.paths import decision_path
 from credit_cli.desk.shell import Tab
@@ -98,13 +105,12 @@ def _row(referral: Mapping[str, Any], now: datetime) -> Markup:
     application_id = str(referral["application_id"])
     decided_at = moment_of(referral.get("decided_at"))
     age = age_text(max((now - decided_at).total_seconds(), 0)) if decided_at else UNKNOWN
-    points = referral.get("points")
     revision = referral.get("revision", 1)
     cells = (
         ("Waits", age, ""),
         ("Because", _because(referral), ""),
         ("Default", probability_text(referral.get("probability_of_default")), "number"),
-        ("Points", UNKNOWN if points is None else f"{points:,.2f}", "number"),
+        ("Points", points_text(referral.get("points")), "number"),
         ("Band", str(referral.get("risk_band") or UNKNOWN), ""),
     )
     return tag(

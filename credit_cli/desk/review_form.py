@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from credit_cli.desk.application_form import said
 from credit_cli.desk.figures import capital
-from credit_cli.desk.markup import button, card, folded, notice, tag
+from credit_cli.desk.markup import button, card, folded, notice, tag, verbatim
 from credit_core.domain.pages.html import Markup, joined, paragraph
 from credit_core.domain.policy_definition import MAXIMUM_REASONS
 from credit_core.domain.review import CODES, LONGEST_REASON, LONGEST_REVIEWER, adverse_action_codes
@@ -100,7 +100,7 @@ def review_card(
     Args:
         typed: What stands in it.
         action: Where it is sent.
-        texts: What each code tells the applicant.
+        texts: What each code tells the applicant, the weightiest first.
         referred: Whether a person is waited for; else it is folded.
         again: Whether it was reviewed before.
     """
@@ -208,7 +208,10 @@ def _codes(typed: TypedReview, texts: Mapping[str, str]) -> Markup:
         )
         for code, text in texts.items()
     )
-    hint = f"From one to {MAXIMUM_REASONS}, as the applicant is told them. An approval has none."
+    hint = (
+        f"From one to {MAXIMUM_REASONS}, as the applicant is told them; what the service found "
+        "comes first. An approval has none."
+    )
     return tag(
         "fieldset",
         tag("legend", "If you decline: the reasons"),
@@ -233,7 +236,7 @@ def _reason(typed: TypedReview) -> Markup:
         _fault("reason", typed),
         tag(
             "textarea",
-            typed.reason,
+            verbatim(typed.reason),
             id="reason",
             name="reason",
             rows=4,

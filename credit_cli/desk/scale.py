@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from credit_cli.desk.figures import points_text, probability_text
 from credit_cli.desk.markup import tag
 from credit_core.domain.pages.html import WIDE, Markup, figure, joined
 from credit_core.domain.pages.svg import Picture, Scale, text_width
@@ -74,8 +75,9 @@ def _draw(
     across = Scale(low, high, 8, width - 8)
     picture = Picture("The applicant on the scale of points", width, 148)
     picture.figures = (
-        f"{applicant:.2f} points, a probability of default of {100 * probability:.2f} %; below "
-        f"{declined:.0f} points are declined, from {approved:.0f} on approved"
+        f"{points_text(applicant)} points, a probability of default of "
+        f"{probability_text(probability)}; up to {points_text(declined)} points are declined, from "
+        f"{points_text(approved)} on approved"
     )
     zones = (
         ("decline", "declined", low, declined),
@@ -107,7 +109,7 @@ def _draw(
             "tick",
             anchor="middle",
         )
-    said = f"{applicant:.2f} points · {100 * probability:.2f} %"
+    said = f"{points_text(applicant)} points · {probability_text(probability)}"
     at = across(applicant)
     picture.text(_within(at, said, width, 1.25), 18, said, "big", anchor="middle")
     picture.rule((at, 26), (at, bottom + 24), "stem")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from starlette.routing import Route
 from credit_cli.desk.application_form import APPLICATION_ID, ApplicationForm, Faults
 from credit_cli.desk.examples import known_examples
 from credit_cli.desk.figures import capital, small
-from credit_cli.desk.markup import button, card, folded, link, notice, tag
+from credit_cli.desk.markup import button, card, folded, link, notice, tag, verbatim
 from credit_cli.desk.office import ProblemError
 from credit_cli.desk.paths import decision_path
 from credit_cli.desk.posting import posted
@@ -22,7 +21,7 @@ from credit_cli.errors import CliError
 from credit_cli.target import LOCAL
 from credit_core.domain.application_records import compact_json
 from credit_core.domain.pages.html import Markup, paragraph
-from credit_core.domain.pages.words import listed
+from credit_core.domain.pages.words import listed, plain
 from credit_core.domain.strict_json import strict_json_object
 from credit_core.errors import InvalidRequestError
 
@@ -45,6 +44,7 @@ def routes(desk: Desk) -> list[Route]:
     return [
         Route("/", page.show, methods=["GET"]),
         Route("/", posted(page.send), methods=["POST"]),
+        Route("/json", page.begun_anew, methods=["GET"]),
         Route("/json", posted(page.bring), methods=["POST"]),
     ]
 
@@ -111,6 +111,10 @@ class ScorePage:
             parts.append(paragraph(f"Left out, since this product has no such field: {few}."))
         return self._page(typed, note=notice(*parts, kind="warning" if unknown else "info"))
 
+    def begun_anew(self, _request: Request) -> Response:
+        """Answer who opens the address of a form that was filled from JSON."""
+        return RedirectResponse("/", status_code=303)
+
     def _sample(self, number: str) -> Mapping[str, object]:
         samples = self._desk.office.samples() if self._desk.shell.stage == LOCAL else ()
         if not samples or not number.isdecimal() or len(number) > len(str(SAMPLES)):
@@ -125,8 +129,8 @@ class ScorePage:
             str(record.get("request")) for record in receipts if record.get("record") == "decision"
         ]
         try:
-            document = json.loads(texts[0])
-        except (IndexError, ValueError):
+            document = strict_json_object(texts[0] if texts else "")
+        except InvalidRequestError:
             raise HTTPException(404, "what that application said can't be read") from None
         told = (
             "The values of an earlier application. Who applied is kept only as a hash: "
@@ -141,7 +145,7 @@ class ScorePage:
             }
             if changes:
                 document |= changes
-                told = f"With another {listed([_words(name) for name in changes])}. {told}"
+                told = f"With another {listed([plain(name) for name in changes])}. {told}"
         return document, told
 
     def _refused(self, typed: Mapping[str, str], error: CliError) -> Response:
@@ -260,7 +264,7 @@ class ScorePage:
                 tag("label", "Application, JSON", for_="json"),
                 tag(
                     "textarea",
-                    brought,
+                    verbatim(brought),
                     id="json",
                     name="json",
                     rows=8,
@@ -289,7 +293,3 @@ class ScorePage:
     def _new_id(self) -> str:
         moment = self._desk.clock()
         return f"desk-{moment:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")

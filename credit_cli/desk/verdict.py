@@ -8,12 +8,13 @@ from credit_cli.desk.figures import (
     OUTCOME_WORDS,
     moment_text,
     outcome_word,
+    points_text,
     probability_text,
     small,
 )
 from credit_cli.desk.markup import tag
 from credit_core.domain.pages.html import Markup, joined, paragraph
-from credit_core.domain.pages.words import UNKNOWN, plain
+from credit_core.domain.pages.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +51,7 @@ def verdict_section(record: Mapping[str, Any], policy: Policy | None) -> Markup:
         settled = small(settled)
     figures = [
         ("Probability of default", probability_text(decision.get("probability_of_default"))),
-        ("Points", _points(decision.get("points"))),
+        ("Points", points_text(decision.get("points"))),
     ]
     if decision.get("risk_band"):
         figures.append(("Risk band", str(decision["risk_band"])))
@@ -106,7 +107,3 @@ def _by_cutoff(code: str, policy: Policy | None) -> str:
     }
     between = f"Between {up_to} and {from_} a person decides."
     return words.get(code, between)
-
-
-def _points(points: float | None) -> str:
-    return UNKNOWN if points is None else f"{points:,.2f}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from credit_cli.desk.figures import signed_points, value_text
+from credit_cli.desk.figures import points_text, signed_points, value_text
 from credit_cli.desk.markup import tag
 from credit_core.domain.pages.html import Markup, joined
 
@@ -122,7 +122,7 @@ def waterfall_table(rows: Sequence[Row], *, cutoffs: Sequence[tuple[str, float]]
             style = f"left:{left:.2f}%;width:{max(width, 0.4):.2f}%"
             mark = tag("b", class_=f"fall {kind} {row.kind}", style=style)
         total = row.kind in {"start", "end"}
-        figure = f"{row.hundredths / 100:,.2f}" if total else signed_points(row.hundredths / 100)
+        figure = (points_text if total else signed_points)(row.hundredths / 100)
         body.append(
             tag(
                 "tr",

@@ -63,6 +63,7 @@ def test_the_page_links_to_official_texts() -> None:
         "www.federalreserve.gov",
         "www.govinfo.gov",
         "www.law.cornell.edu",
+        "www.occ.gov",
     }
 
     assert set(re.findall(r"\]\(https://([^/)]+)", TEXT)) <= hosts

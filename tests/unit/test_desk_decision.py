@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from credit_cli.desk.conditions import freshness_card, times_card
 from credit_cli.desk.office import AnswerTimes, Limits, ProblemError
+from credit_cli.desk.review_form import code_texts
 from credit_cli.desk.scale import points_at, scale_figure
 from credit_cli.desk.waterfall import running, waterfall_rows, waterfall_table
 from credit_cli.errors import UnreachableError
@@ -223,6 +224,19 @@ def test_views_are_shown_with_their_age_of_what_it_may_be() -> None:
     assert "What is known of the applicant is too old" in page
 
 
+def test_an_event_of_a_time_to_come_has_no_age() -> None:
+    status = {
+        "status": "unreadable",
+        "age_seconds": -7_200.0,
+        "event_timestamp": "2026-11-22T14:00:00.000Z",
+    }
+
+    page = freshness_card({"feature_status": {"bureau": status}}, PRODUCT)
+
+    assert "2 hours after the decision" in page
+    assert 'class="meter' not in page
+
+
 def test_a_product_without_views_reads_nothing_and_says_so() -> None:
     product = replace(
         PRODUCT,
@@ -232,7 +246,7 @@ def test_a_product_without_views_reads_nothing_and_says_so() -> None:
         policy=replace(PRODUCT.policy, rules=()),
     )
 
-    assert "judges by the application alone" in freshness_card({"feature_status": {}}, product)
+    assert "judged by the application alone" in freshness_card({"feature_status": {}}, product)
 
 
 def test_times_are_told_against_budget_and_deadline() -> None:
@@ -372,7 +386,11 @@ def test_the_codes_of_a_decision_are_ticked_and_those_of_an_approval_not_sent() 
     visitor, page = decided(REFERRED, office)
     ticked = re.findall(r'value="(\w+)" checked', page)
     codes = [it["code"] for it in office.record("application-1")["decision"]["reasons"]]
-    assert set(ticked) == {code.removesuffix("_UNKNOWN") for code in codes}
+    # They are sent in the order in which they stand, and told to an applicant in that order.
+    assert ticked == [code.removesuffix("_UNKNOWN") for code in codes]
+    boxes = re.findall(r'name="adverse_action_codes" id="[^"]*" value="(\w+)"', page)
+    assert boxes[: len(ticked)] == ticked
+    assert sorted(boxes) == sorted(code_texts(PRODUCT))
 
     visitor.post(f"{PATH}/review", A_REVIEW | {"adverse_action_codes": ticked})
 
@@ -392,6 +410,49 @@ def test_a_decline_has_its_codes_in_words() -> None:
     page = visitor.get(PATH).text
     assert "<h1>Declined by a person</h1>" in page
     assert "The repayment term requested" in page.partition('id="history"')[2]
+
+
+@pytest.mark.parametrize(
+    ("review", "note"),
+    [
+        ({}, "A person approved it: the applicant is told none."),
+        (
+            {"outcome": "decline", "adverse_action_codes": ["TERM"]},
+            "The applicant is told those of the review.",
+        ),
+    ],
+)
+def test_once_a_person_decided_the_services_reasons_are_not_what_the_applicant_is_told(
+    review: dict[str, object], note: str
+) -> None:
+    visitor, page = decided(DECLINED)
+    assert "What the applicant is told" in page
+
+    done = visitor.post(f"{PATH}/review", A_REVIEW | review)
+    shown = unescape(visitor.get(done.place).text)
+
+    assert "What the applicant is told" not in shown
+    assert note in shown
+
+
+def test_what_was_typed_comes_back_to_the_letter_and_can_be_sent_again() -> None:
+    office = FakeOffice()
+    visitor, _ = decided(REFERRED, office)
+    typed = A_REVIEW | {"reason": "The employer's letter & the 'net' <pay>"}
+    office.faults["review"] = UnreachableError("nothing answers")
+
+    page = visitor.post(f"{PATH}/review", typed).text
+    reason = unescape(page.partition("<textarea")[2].partition(">")[2].partition("</textarea>")[0])
+    del office.faults["review"]
+    visitor.post(f"{PATH}/review", typed)
+    # The first may have been recorded after all: another text of that id would be refused.
+    again = visitor.post(f"{PATH}/review", typed | {"reason": reason})
+
+    assert reason == typed["reason"]
+    assert again.status == 303
+    records = unescape(visitor.get(PATH).text.partition('id="receipt-json"')[2])
+    assert visitor.get(f"{PATH}/receipt.json").status == 200
+    assert "\N{RIGHT SINGLE QUOTATION MARK}" not in records
 
 
 def test_a_review_with_faults_comes_back_with_all_that_was_typed() -> None:

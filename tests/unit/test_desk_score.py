@@ -197,13 +197,17 @@ def test_a_file_goes_before_what_was_pasted() -> None:
     assert value_in(page.text, "loan_amount") == "700"
 
 
-@pytest.mark.parametrize("brought", ["", "[]", "{", '{"a": NaN}', '{"a":1,"a":2}', "[" * 5_000])
+@pytest.mark.parametrize(
+    "brought", ["", "[]", "{", "{'a': 1}", '{"a": NaN}', '{"a":1,"a":2}', "[" * 5_000]
+)
 def test_what_is_no_json_object_is_told_and_kept(brought: str) -> None:
     page = a_visitor().post("/json", multipart(json=brought), content_type=MULTIPART)
 
     assert page.status == 400
     assert "This is no application" in page.text
     assert brought[:20] in unescape(page.text)
+    # Who opens that address again begins with an empty form.
+    assert a_visitor().get("/json").place == "/"
 
 
 def test_values_of_another_type_come_back_as_they_are_and_the_api_tells() -> None:

@@ -194,6 +194,7 @@ def test_prod_waits_for_dev_and_gets_what_dev_got() -> None:
     assert jobs["prod"]["needs"] == "dev"
     assert jobs["dev"]["needs"] == "assemble"
     assert jobs["assemble"]["needs"] == "checks"
+    assert "github.ref == 'refs/heads/main'" in jobs["assemble"]["if"]
     assert jobs["dev"]["uses"] == jobs["prod"]["uses"] == "./.github/workflows/deploy-stage.yml"
     (uploaded,) = (
         step["with"]["name"]
