@@ -57,4 +57,6 @@ def archive_errors(receipts: Path) -> Iterator[None]:
         raise UsageError(f"{where} can't be read: {error.strerror}") from None
     except DamagedReceiptError as error:
         hint = "--receipts is the archive, a folder of it, or a file with a record a line"
-        raise UsageError(f"{receipts}: {error}", hint=hint) from None
+        # Of a folder, the error names the file.
+        where = "" if receipts.is_dir() else f"{receipts}: "
+        raise UsageError(f"{where}{error}", hint=hint) from None

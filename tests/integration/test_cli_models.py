@@ -284,7 +284,10 @@ def test_what_credit_train_wrote_is_registered(credit: Any, local: Local, tmp_pa
 
     lines = credit("register", str(tmp_path), "--by", "ada")
 
-    assert lines == [f"{TRAINED} is registered, signed.", f"Next: credit models promote {TRAINED}"]
+    assert lines == [
+        f"{TRAINED} is registered, signed.",
+        f"Next: credit models promote {TRAINED} --product {PRODUCT.name}",
+    ]
     assert local.cloud.registry.find(TRAINED).moved_by == "ada"
 
 

@@ -19,7 +19,9 @@ from credit_cli.progress import Progress
 
 CREDIT = Path(sys.executable).parent / "credit"
 SLOW = """
-import sys, time
+import signal, sys, time
+# Who runs the tests in the background may ignore it, and so would this.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from credit_cli import live_line, local_commands, main
 from credit_cli.terminal import say
 live_line.PATIENCE_SECONDS = 0.05
