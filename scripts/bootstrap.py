@@ -202,6 +202,11 @@ def main() -> None:
     ):
         return
 
+    for folder in (VENV, CLOUD_VENV, NODE_MODULES):
+        # What it leads to would be emptied, and may be another checkout's.
+        if folder.is_symlink():
+            raise BootstrapError(f"{folder.name} is a link to another folder; remove the link")
+
     free_gb = shutil.disk_usage(ROOT).free / 1e9
     if free_gb < DISK_NEEDED_GB:
         raise BootstrapError(
