@@ -9,7 +9,7 @@ import sys
 
 from model_build.fit import fit
 from tests.builders import PRODUCT
-from tests.unit.test_fit import ALL, SPLIT, quick
+from tests.integration.test_fit import ALL, SPLIT, quick
 
 
 def test_another_process_writes_the_same_bytes() -> None:
