@@ -86,7 +86,9 @@ def _group(path: str) -> str:
 
 
 def _title(group: str) -> str:
-    return {OWN: "The stage itself", FUNCTIONS: "Functions"}.get(group, group.capitalize())
+    return {OWN: "The stage itself", FUNCTIONS: "Functions"}.get(
+        group, group.replace("_", " ").capitalize()
+    )
 
 
 def _about(group: str) -> str:

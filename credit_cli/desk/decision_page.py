@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from credit_cli.desk.better import better_card
 from credit_cli.desk.conditions import freshness_card, times_card
-from credit_cli.desk.faults import foreseen
+from credit_cli.desk.faults import tried
 from credit_cli.desk.figures import outcome_word
 from credit_cli.desk.history import history_card, model_card, receipt_card
 from credit_cli.desk.markup import card, link, notice, tag
@@ -39,7 +39,7 @@ from credit_core.domain.pages.html import Markup, paragraph
 from credit_core.domain.policy import points
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from starlette.requests import Request
 
@@ -104,13 +104,36 @@ class DecisionPage:
         application_id = request.path_params["application_id"]
         typed = TypedReview.of(form)
         self._desk.notes.reviewer = typed.reviewer
-        try:
-            self._desk.office.review(application_id, typed.document())
-        except CliError as error:
-            status = error.status if isinstance(error, ProblemError) else 503
-            refused = self._refused(typed, error, application_id)
-            return self._page(self._dossier(application_id), typed=refused, status=status)
+        recorded = tried(lambda: self._desk.office.review(application_id, typed.document()))
+        if isinstance(recorded, CliError):
+            return self._not_recorded(typed, recorded, application_id)
         return RedirectResponse(f"{decision_path(application_id)}?{REVIEWED}=1", status_code=303)
+
+    def _not_recorded(self, typed: TypedReview, error: CliError, application_id: str) -> Response:
+        status = error.status if isinstance(error, ProblemError) else 503
+        refused = self._refused(typed, error, application_id)
+        if not isinstance(error, ProblemError):
+            self._desk.forget()
+        dossier = tried(lambda: self._dossier(application_id))
+        if not isinstance(dossier, CliError):
+            return self._page(dossier, typed=refused, status=status)
+        # Nothing else can be shown now, and what was typed must not be lost.
+        form = review_card(
+            refused,
+            action=f"{decision_path(application_id)}/review",
+            texts=self._texts,
+            referred=True,
+            again=True,
+        )
+        return self._desk.shell.page(
+            f"Review: {application_id}",
+            paragraph(f"Application {application_id}", kind="eyebrow"),
+            tag("h1", "Your review"),
+            refused.problem,
+            form,
+            current=Tab.FIND,
+            status=status,
+        )
 
     def receipt(self, request: Request) -> Response:
         """Answer every record of an application as a JSON file."""
@@ -143,7 +166,7 @@ class DecisionPage:
         with ThreadPoolExecutor(3) as pool:
             # Which stage it is about is part of the context, and of an error's words.
             explanation = pool.submit(
-                copy_context().run, lambda: _tried(lambda: office.explanation(application_id))
+                copy_context().run, lambda: tried(lambda: office.explanation(application_id))
             )
             receipt = pool.submit(copy_context().run, self._receipt, application_id)
             limits = pool.submit(copy_context().run, self._limits)
@@ -151,13 +174,13 @@ class DecisionPage:
             return Dossier(record, explanation.result(), receipt.result(), limits.result())
 
     def _receipt(self, application_id: str) -> ReceiptView:
-        found = _tried(lambda: self._desk.office.receipts(application_id))
+        found = tried(lambda: self._desk.office.receipts(application_id))
         if isinstance(found, CliError):
             return ReceiptView(problem=found.message)
         return ReceiptView(found, problem="" if found else "it is not in the decisions table")
 
     def _limits(self) -> Limits | None:
-        found = _tried(self._desk.office.limits)
+        found = tried(self._desk.office.limits)
         return None if isinstance(found, CliError) else found
 
     def _policy(self, dossier: Dossier) -> Policy | None:
@@ -369,14 +392,3 @@ def _reference_points(
         return None
     log_odds = explanation.get("reference_log_odds")
     return None if log_odds is None else points(policy, log_odds)
-
-
-def _tried[T](ask: Callable[[], T]) -> T | CliError:
-    """Return what is answered, or the error in words: a page shows what it can."""
-    try:
-        return ask()
-    except Exception as error:
-        known = foreseen(error)
-        if known is None:
-            raise
-        return known

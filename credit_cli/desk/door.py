@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hmac
 import urllib.parse
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 
 from credit_cli.desk.markup import link, tag
@@ -103,12 +103,9 @@ class Door:
         return hmac.compare_digest(given.encode(), self._key.encode())
 
     def _cookie_of(self, headers: Headers) -> str:
-        try:
-            cookies = SimpleCookie(headers.get("cookie", ""))
-        except CookieError:
-            return ""
-        found = cookies.get(self._cookie)
-        return found.value if found else ""
+        # Other servers of this machine have cookies here too, and of any form: Python's own parser
+        # would give up at one that is none by the letter.
+        return cookie_parser(headers.get("cookie", "")).get(self._cookie, "")
 
     def _welcome(self, scope: Scope, headers: Headers, query: Mapping[str, list[str]]) -> Response:
         """Return the same address without the key, which is in a cookie from then on."""

@@ -56,8 +56,14 @@ SERIES = {"score": ("line", "Score"), "input": ("bad", "The input that moved mos
 def routes(desk: Desk) -> list[Route]:
     """Return the pages of days, and what a person sends to have a day monitored."""
 
-    def drift(_: Request) -> Response:
-        content = drift_content(desk.product, desk.evidence, today=desk.clock().date())
+    def drift(request: Request) -> Response:
+        asked = request.query_params.get("asked")
+        content = drift_content(
+            desk.product,
+            desk.evidence,
+            today=desk.clock().date(),
+            started=day_in(asked) if asked else None,
+        )
         return desk.shell.page("Drift", *content, current=Tab.DRIFT)
 
     def monitor(_: Request, form: Form) -> Response:
@@ -65,7 +71,7 @@ def routes(desk: Desk) -> list[Route]:
         if day > today:
             raise UsageError(f"{day} has not begun; today is {today} (UTC)")
         desk.evidence.monitor(day)
-        return RedirectResponse(DRIFT, SEE_OTHER)
+        return RedirectResponse(f"{DRIFT}?asked={day}", SEE_OTHER)
 
     def one_day(request: Request) -> Response:
         day = day_in(request.path_params["day"])
@@ -93,13 +99,16 @@ def routes(desk: Desk) -> list[Route]:
 # --- All days -------------------------------------------------------------------------------------
 
 
-def drift_content(product: CreditProduct, evidence: Evidence, *, today: date) -> Iterator[Markup]:
+def drift_content(
+    product: CreditProduct, evidence: Evidence, *, today: date, started: date | None = None
+) -> Iterator[Markup]:
     """Yield the last monitored days side by side, and a form that monitors another.
 
     Args:
         product: Whose decisions they are.
         evidence: Where the days are read from.
         today: The last day that can be asked for.
+        started: The day whose monitoring was asked for just now.
     """
     days = evidence.days()
     yield paragraph(product.title, kind="eyebrow")
@@ -111,6 +120,8 @@ def drift_content(product: CreditProduct, evidence: Evidence, *, today: date) ->
         kind="lead",
     )
     yield _form(today)
+    if started is not None:
+        yield notice(tag("p", f"The monitoring of {started} was started."), role="status")
     yield _under_way(evidence.monitoring())
     if not days:
         yield notice(

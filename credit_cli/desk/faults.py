@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from botocore.exceptions import BotoCoreError, ClientError
 
 from credit_cli.errors import CliError
 from credit_cli.translation import translated
 from credit_core.errors import CreditScoringError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def foreseen(error: Exception) -> CliError | None:
@@ -19,3 +24,14 @@ def foreseen(error: Exception) -> CliError | None:
     if isinstance(error, CliError | BotoCoreError | ClientError | OSError):
         return translated(error)
     return None
+
+
+def tried[T](ask: Callable[[], T]) -> T | CliError:
+    """Return what is answered, or the error in words: a page shows what it can."""
+    try:
+        return ask()
+    except Exception as error:
+        known = foreseen(error)
+        if known is None:
+            raise
+        return known

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from credit_cli.desk.application_form import APPLICATION_ID, ApplicationForm, Faults
 from credit_cli.desk.examples import known_examples
+from credit_cli.desk.faults import tried
 from credit_cli.desk.figures import capital, small
 from credit_cli.desk.markup import button, card, folded, link, notice, tag, verbatim
 from credit_cli.desk.office import ProblemError
@@ -82,10 +83,9 @@ class ScorePage:
         """Ask for the decision; what is refused comes back with everything that was typed."""
         typed = {known.name: form.get(known.name) for known in self._form.fields}
         body = compact_json(self._form.document(typed)).encode()
-        try:
-            decided = self._desk.office.decide(body)
-        except CliError as error:
-            return self._refused(typed, error)
+        decided = tried(lambda: self._desk.office.decide(body))
+        if isinstance(decided, CliError):
+            return self._refused(typed, decided)
         application_id = str(decided.decision.get("application_id", typed[APPLICATION_ID]))
         self._desk.notes.note(application_id, decided.times)
         return RedirectResponse(decision_path(application_id), status_code=303)

@@ -180,6 +180,7 @@ def test_buttons_ask_for_what_they_say(browser: Browser) -> None:
         person.page.get_by_label("Day, UTC").fill("2026-11-18")
         person.page.get_by_role("button", name="Monitor this day").click()
         person.page.wait_for_url("**/drift?asked=2026-11-18")
+        assert "The monitoring of 2026-11-18 was started." in person.text
 
     assert answers.evidence.asked == [
         ("compare", {"from": "2026-11-01", "to": str(NOW.date())}),

@@ -35,6 +35,16 @@ def test_the_key_of_the_address_becomes_a_cookie_and_leaves_the_address() -> Non
     assert stranger.get("/").status == 200
 
 
+def test_cookies_of_other_servers_on_this_machine_shut_nobody_out() -> None:
+    visitor = a_visitor()
+    (own,) = (f"{name}={value}" for name, value in visitor.cookies.items())
+    visitor.cookies.clear()
+
+    for other in ('a={"b":"c"}', "a b=c", "a=b c", "=", "a"):
+        assert visitor.get("/", cookie=f"{other}; {own}; {other}").status == 200, other
+        assert visitor.get("/", cookie=f"{other}; {own}x").status == 401, other
+
+
 def test_who_comes_from_a_file_is_led_on_by_a_page_since_a_strict_cookie_needs_one() -> None:
     page = a_stranger().get(f"/?key={KEY}", sec_fetch_site="cross-site")
 

@@ -121,3 +121,5 @@ def test_a_document_of_others_runs_nothing_and_acts_as_nobody() -> None:
     assert POLICY.startswith("sandbox; default-src 'none'")
     assert "allow-scripts" not in POLICY
     assert "allow-same-origin" not in POLICY
+    # The door's own policy would be set beside it otherwise, and a browser may refuse both at once.
+    assert answer.headers["cross-origin-opener-policy"] == "unsafe-none"

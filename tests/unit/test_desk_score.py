@@ -9,6 +9,7 @@ from html import unescape
 from typing import TYPE_CHECKING
 
 import pytest
+from botocore.exceptions import NoCredentialsError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -117,6 +118,8 @@ def test_an_id_that_was_used_for_something_else_is_told_at_its_field() -> None:
         (ProblemError(429, {"message": "Too Many Requests"}), 429, "429 Too Many Requests"),
         (ProblemError(401, {"title": "A valid token is needed"}), 401, "A valid token"),
         (ProblemError(503, {"title": "There is no model"}), 503, "There is no model"),
+        # A token ended, and AWS gives none: its own errors lose nothing either.
+        (NoCredentialsError(), 503, "credentials"),
     ],
 )
 def test_what_could_not_be_decided_keeps_what_was_typed(

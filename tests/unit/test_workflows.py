@@ -224,9 +224,9 @@ def test_forks_are_told_why_they_are_not_compared(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "DIFF_ROLE" in summary.read_text()
     # One of the two, whatever the request.
-    fork = "github.event.pull_request.head.repo.fork"
-    assert jobs["diff"]["if"] == f"vars.DIFF_ROLE != '' && ! {fork}"
-    assert jobs["no-diff"]["if"] == f"vars.DIFF_ROLE == '' || {fork}"
+    head = "github.event.pull_request.head.repo.full_name"
+    assert jobs["diff"]["if"] == f"vars.DIFF_ROLE != '' && {head} == github.repository"
+    assert jobs["no-diff"]["if"] == f"vars.DIFF_ROLE == '' || {head} != github.repository"
 
 
 def test_every_line_is_tried_by_a_test() -> None:
