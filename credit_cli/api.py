@@ -219,16 +219,22 @@ def problem_text(document: Mapping[str, Any]) -> str:
 
     >>> problem_text({"title": "Bad input", "faults": [{"path": "a", "message": "is negative"}]})
     'Bad input: a is negative'
+    >>> problem_text({"title": "Bad input", "faults": ["too long", None]})
+    'Bad input: too long; None'
     >>> problem_text({"message": "Unauthorized"})
     'Unauthorized'
     """
     title = document.get("title") or document.get("message") or "no reason given"
     faults = document.get("faults")
     if isinstance(faults, list) and faults:
-        words = "; ".join(f"{fault.get('path')} {fault.get('message')}" for fault in faults)
-        return f"{title}: {words}"
+        return f"{title}: {'; '.join(map(_fault_text, faults))}"
     detail = document.get("detail")
     return f"{title}: {detail}" if detail else str(title)
+
+
+def _fault_text(fault: Any) -> str:
+    """Say a fault in words; what a proxy or another API put there is told as it is."""
+    return f"{fault.get('path')} {fault.get('message')}" if isinstance(fault, dict) else str(fault)
 
 
 def curl(api_url: str) -> str:

@@ -49,7 +49,8 @@ def check(
     Exit codes: 0 they are the same, 1 they differ or it failed, 2 used wrongly, 4 not running or
     unreachable.
     """
-    found = invoked(*deployed(product), "check", named_days(first, last))
+    days = named_days(first, last)
+    found = invoked(*deployed(product), "check", days)
     if as_json:
         print_json(found)
     else:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from credit_cli.errors import PreconditionError
 from credit_cli.local_cloud import HOST, REGION
+from credit_cli.target import unless_misspelt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -142,7 +143,8 @@ class AccountAws(Aws):
         region = os.environ.get("AWS_REGION") or self._session.get_config_variable("region")
         if not region:
             raise PreconditionError(
-                f"no AWS region is configured, so {stage} can't be found", hint="set AWS_REGION"
+                f"no AWS region is configured, so {stage} can't be found",
+                hint=unless_misspelt("set AWS_REGION"),
             )
         self.region = str(region)
 

@@ -183,11 +183,20 @@ def write_parameters(command: Any, ctx: Any, formatter: Any) -> None:
         if record is not None and isinstance(parameter, TyperArgument):
             arguments.append((str(parameter.metavar), record[1]))
         elif record is not None:
-            options.append(record)
+            options.append((plain_type(record[0]), record[1]))
     for title, rows in (("Arguments", arguments), ("Options", options)):
         if rows:
             with formatter.section(heading(title)):
                 formatter.write_dl(rows)
+
+
+def plain_type(shown: str) -> str:
+    """Return what Typer says that an option takes: of one value, whose limits its help names.
+
+    >>> plain_type("--code <list[str]>"), plain_type("--port <int range>")
+    ('--code <str>', '--port <int>')
+    """
+    return shown.replace("<list[", "<").replace("]>", ">").replace(" range>", ">")
 
 
 def heading(words: str) -> str:

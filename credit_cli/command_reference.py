@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import typer.main
 from typer.core import TyperGroup
 
-from credit_cli.command_help import OTHERS, Example, HelpText, read_help
+from credit_cli.command_help import OTHERS, Example, HelpText, plain_type, read_help
 from credit_cli.command_tree import every_command
 from credit_cli.errors import ExitCode, UsageError
 from credit_cli.main import app, ordered
@@ -196,8 +196,7 @@ def _parameter(param: Any, context: Any) -> Parameter:
 def _value(param: Any, context: Any) -> str:
     if param.param_type_name == "option" and param.metavar:
         return str(param.metavar)
-    shown = str(param.display_type(context)).removeprefix("<").removesuffix(">")
-    return shown.removesuffix(" range").removeprefix("list[").removesuffix("]")
+    return plain_type(str(param.display_type(context))).removeprefix("<").removesuffix(">")
 
 
 def _default(param: Any) -> str | None:

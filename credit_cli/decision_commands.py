@@ -28,11 +28,11 @@ def token(
 ) -> None:
     """Print a bearer token for the deployed API, and nothing else.
 
-    The API's page names the token address that the user pool has on AWS. That of the local cloud is
-    the token_url of: credit local status --json
-
     For curl and other clients. It is good for an hour at most and opens the API: keep it out of
     files and chats.
+
+    The API's page names the token address that the user pool has on AWS. That of the local cloud is
+    the token_url of: credit local status --json
 
     Examples:
         credit token

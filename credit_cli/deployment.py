@@ -15,7 +15,7 @@ from credit_cli.completion import products
 from credit_cli.errors import DeploymentError, UnreachableError, UsageError, suggestion
 from credit_cli.known_product import DEFAULT_PRODUCT
 from credit_cli.local_cloud import REGION, LocalCloud
-from credit_cli.target import LOCAL, announce, target
+from credit_cli.target import LOCAL, announce, target, unless_misspelt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -326,7 +326,9 @@ def deployed(
         hint = "run: make demo" if product == DEFAULT_PRODUCT else hint
     else:
         aws = AccountAws(chosen.stage)
-        hint = "is it the right account and region? AWS_PROFILE and AWS_REGION choose them"
+        hint = unless_misspelt(
+            "is it the right account and region? AWS_PROFILE and AWS_REGION choose them"
+        )
     deployment = Deployment.read(aws, product, stage=chosen.stage)
     if deployment is None:
         if product not in (known := products()):

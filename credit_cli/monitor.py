@@ -47,7 +47,7 @@ def monitor(
 
     Examples:
         credit monitor
-        credit monitor --day 2026-11-22 --out monday.html
+        credit monitor --day 2026-11-22 --out sunday.html
 
     Exit codes: 0 within the limits, 1 beyond one or it failed, 2 used wrongly, 4 not running or
     unreachable.

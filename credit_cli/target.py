@@ -6,6 +6,7 @@ import re
 import sys
 from contextvars import ContextVar
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import typer
@@ -68,6 +69,18 @@ def choose(stage: str, *, yes: bool, command: str | None = None) -> None:
             hint=f"leave out --stage, and {STAGE_VARIABLE} if it is set",
         )
     _chosen.set(Target(stage, yes=yes))
+
+
+def unless_misspelt(hint: str) -> str:
+    """Return what to do where a stage is not found; of a name that is no usual one, its nearest.
+
+    A lender may add stages, so that an unusual name is no fault by itself.
+    """
+    stage = target().stage
+    alike = get_close_matches(stage, STAGES, n=1)
+    return (
+        hint if stage in STAGES or not alike else f"did you mean --stage {alike[0]}? Else: {hint}"
+    )
 
 
 def require_local(what: str) -> None:

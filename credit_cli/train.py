@@ -86,7 +86,7 @@ def train(
         credit train --product personal_loan --data book --out model --challenger xgboost
 
     Exit codes: 0 all gates passed; 1 a gate failed (the files are written all the same), or the
-    data cannot support a model; 2 used wrongly.
+    data cannot support a model; 2 used wrongly, or --data is no such table.
     """
     from credit_cli.known_product import product_or_file  # noqa: PLC0415 (NumPy takes its time)
     from credit_cli.training_rendering import (  # noqa: PLC0415 (as above)

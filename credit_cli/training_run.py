@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from credit_core.domain.model_manifest import ModelManifest
     from credit_core.domain.product import CreditProduct
     from model_build.loans import TrainingSet
-    from model_build.tables import LeftOut
+    from model_build.tables import FlatTable, LeftOut
 
 FILES = (MODEL, MANIFEST, REPORT, "summary.json")
 
@@ -137,7 +137,8 @@ def read_data(product: CreditProduct, data: Path, *, progress: Callable[[str], N
     """Read the loans from a lake in a folder, or from a table.
 
     Raises:
-        CliError: They cannot be read; the message says which file and column, and what to do.
+        UsageError: It is no such folder or table; the message says which file, column and line.
+        CliError: The loans in it are not such that a model can be made of them.
     """
     try:
         if (data / product.name / APPLICATIONS_FOLDER).is_dir():
@@ -145,7 +146,7 @@ def read_data(product: CreditProduct, data: Path, *, progress: Callable[[str], N
         if data.is_dir() and (data / APPLICATIONS_FOLDER).is_dir():
             hint = f"did you mean the folder above, with {product.name}/{APPLICATIONS_FOLDER}/?"
             raise UsageError(f"--data {data} is no table", hint=hint)
-        table = read_flat_table(product, data, progress=progress)
+        table = _flat_table(product, data, progress)
         training_set = table.training_set(product)
     except CreditScoringError as error:
         raise CliError(str(error)) from None
@@ -156,6 +157,13 @@ def read_data(product: CreditProduct, data: Path, *, progress: Callable[[str], N
         table.renamed,
         table.remarks,
     )
+
+
+def _flat_table(product: CreditProduct, data: Path, progress: Callable[[str], None]) -> FlatTable:
+    try:
+        return read_flat_table(product, data, progress=progress)
+    except CreditScoringError as error:
+        raise UsageError(str(error)) from None
 
 
 def _of_lake(product: CreditProduct, data: Path, progress: Callable[[str], None]) -> FoundData:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import errno
+import re
 import sys
 import traceback
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from credit_cli.errors import CliError, UnreachableError, UsageError, suggestion
-from credit_cli.target import target
+from credit_cli.target import target, unless_misspelt
 from credit_core.errors import InvalidProductError
 
 SEE_LOG = "its log: .local/cloud.log"
+OF_PYDANTIC = "Value error, "
+"""What Typer's checks put before a sentence of their own."""
 WHO_ASKS = "who is logged in, and where: AWS_PROFILE and AWS_REGION choose the account"
 
 
@@ -36,15 +41,37 @@ def _of_typer(error: typer.TyperException) -> CliError:
     spoken = getattr(error, "format_message", error.__str__)
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "credit"
-    words = " ".join(spoken().split())
+    words = " ".join(spoken().split()).replace(OF_PYDANTIC, "")
     option = getattr(error, "option_name", None)
     if context is not None and option and words.startswith("No such option"):
-        known = [name for param in context.command.params for name in param.opts]
-        return UsageError(
-            f"{path} has no option {option}",
-            hint=f"{suggestion(option, known, kind='options')}; see: {path} --help",
-        )
-    return UsageError(words, hint=f"see: {path} --help")
+        return _of_option(option, path, context)
+    return UsageError(words, hint=f"{_choice_meant(words)}see: {path} --help")
+
+
+def _choice_meant(words: str) -> str:
+    """Return which of the choices was meant, if one is like what was typed."""
+    typed, among, choices = words.rpartition(" is not one of ")
+    alike = get_close_matches(
+        typed.rpartition(" ")[2].strip("'"), re.findall("'([^']*)'", choices), n=1
+    )
+    return f"did you mean {alike[0]}? " if among and alike else ""
+
+
+def _of_option(option: str, path: str, context: Any) -> UsageError:
+    message = f"{path} has no option {option}"
+    own, of_all = _options_of(context), _options_of(context.find_root())
+    if option in of_all:
+        program, _, rest = path.partition(" ")
+        return UsageError(message, hint=f"it stands first: {program} {option} {rest} ...")
+    among = own if get_close_matches(option, own) else own + get_close_matches(option, of_all)
+    meant = suggestion(option, among, kind="options")
+    return UsageError(message, hint=f"{meant}; see: {path} --help")
+
+
+def _options_of(context: Any) -> list[str]:
+    """Return the options of a command; what an argument is called is none."""
+    names = [name for param in context.command.params for name in param.opts]
+    return [name for name in names if name.startswith("-")]
 
 
 def _of_cloud(error: Exception) -> CliError | None:
@@ -60,7 +87,7 @@ def _of_cloud(error: Exception) -> CliError | None:
     if not isinstance(error, ClientError | BotoCoreError):
         return None
     local = target().is_local
-    name, hint = ("the local cloud", SEE_LOG) if local else ("AWS", WHO_ASKS)
+    name, hint = ("the local cloud", SEE_LOG) if local else ("AWS", unless_misspelt(WHO_ASKS))
     if isinstance(error, AwsConnectionError | HTTPClientError):
         return UnreachableError(f"{name} does not answer", hint=hint)
     text = " ".join(str(error).split())

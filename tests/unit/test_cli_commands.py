@@ -203,16 +203,11 @@ def _logged_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_logged_out")
-@pytest.mark.parametrize("region", [None, "eu-central-1"])
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_where_nobody_is_logged_in_each_example_ends_in_two_lines_at_most(
-    example: str,
-    region: str | None,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    example: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if region:
-        monkeypatch.setenv("AWS_REGION", region)
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
 
     code = main.run(["--stage", "dev", *[word for word in typed(example) if word != "--stage"]])
 
@@ -234,7 +229,11 @@ def test_where_nobody_is_logged_in_each_example_ends_in_two_lines_at_most(
         ("push {binary}", 2, "{binary}"),
         ("products check {missing}.py", 1, "has 1 fault"),
         ("train --product personal_loan --data {missing} --out {new}", 2, "{missing}"),
-        ("train --product personal_loan --data {binary} --out {new}", 1, "{binary}"),
+        ("train --product personal_loan --data {binary} --out {new}", 2, "{binary}"),
+        ("archive check --from 2026-02-02 --to 2026-01-01", 2, "lies before --from"),
+        ("models share v1 -0.1", 2, "has no option -0"),
+        ("--stage prod status", 1, "no AWS region is configured"),
+        ("--stage dev score {application}", 1, "no AWS region is configured"),
         ("train --product {folder}.py --data {missing} --out {new}", 2, "there is no file"),
         ("dataset build --data {missing}", 2, "is not a folder"),
         ("dataset build --data {binary}", 2, "is not a folder"),
@@ -287,6 +286,11 @@ def test_wrong_use_is_said_in_two_lines_at_most(
         ("modls", "models"),
         ("models lst", "list"),
         ("models list --jsn", "--json"),
+        ("alarms shw", "show"),
+        ("status --debg", "--debug"),
+        ("status --stge dev", "--stage"),
+        ("--stage prdo status", "prod"),
+        ("products check personal_loan --show shema", "schema"),
         ("logs --query slowst", "slowest"),
         ("--stage PROD status", "prod"),
         ("train --product persnal_loan --data x --out y", "personal_loan"),
@@ -294,6 +298,7 @@ def test_wrong_use_is_said_in_two_lines_at_most(
         ("capacity --requests-per-second 1 --like prd", "prod"),
     ],
 )
+@pytest.mark.usefixtures("_logged_out")
 def test_what_was_meant_is_named(
     words: str, meant: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -302,6 +307,41 @@ def test_what_was_meant_is_named(
     said = capsys.readouterr().err
     assert "did you mean" in said.lower()
     assert meant in said
+
+
+def test_an_option_of_credit_itself_is_said_to_stand_first(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main.run(["models", "promote", "v1", "--yes"]) == ExitCode.USAGE
+
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "error: credit models promote has no option --yes"
+    assert second == "  it stands first: credit --yes models promote ..."
+
+
+def test_an_option_of_the_command_is_meant_before_one_of_credit_itself(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main.run(["models", "list", "--jsn"]) == ExitCode.USAGE
+
+    second = capsys.readouterr().err.splitlines()[1]
+    assert second == "  did you mean --json?; see: credit models list --help"
+
+
+@pytest.mark.usefixtures("_logged_out")
+def test_a_stage_of_a_name_that_nobody_misspelt_is_not_corrected(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main.run(["--stage", "acme", "status"]) == ExitCode.FAILED
+
+    assert "did you mean" not in capsys.readouterr().err
+
+
+def test_arguments_are_not_named_among_the_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["models", "share", "v1", "-0.1"]) == ExitCode.USAGE
+
+    hint = capsys.readouterr().err.splitlines()[1]
+    assert hint.strip() == ("options: --by, --product, --json; see: credit models share --help")
 
 
 def test_a_fault_of_its_own_is_told_without_what_it_was_about(

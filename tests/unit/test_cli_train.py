@@ -138,7 +138,7 @@ def test_data_that_cannot_be_read_end_in_a_line_with_the_remedy(
 
     code, error = refused(data=table)
 
-    assert code == 1
+    assert code == 2
     assert "loans.csv: column defaulted, row 1 (and 699 more) is neither 0 nor 1" in error
 
 
