@@ -82,7 +82,9 @@ def data_lines(found: FoundData) -> list[str]:
             f"  {len(found.renamed)} column(s) are read by another name, as {given} for {name}"
         )
     if training_set.not_labelled:
-        lines.append(f"  {training_set.not_labelled:,} rows have no outcome yet")
+        one = training_set.not_labelled == 1
+        what = "row has" if one else "rows have"
+        lines.append(f"  {training_set.not_labelled:,} {what} no outcome yet")
     lost = training_set.referred + training_set.unservable_rows
     if lost:
         share = lost / max(1, training_set.rows - training_set.not_labelled)

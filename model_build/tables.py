@@ -157,7 +157,8 @@ def _remarks(product: CreditProduct, source: Source, part: FileColumns) -> Itera
         likely = [
             given
             for given, type_ in zip(source.names, source.types, strict=True)
-            if type_.startswith(INSTANT_TYPES) or re.search(r"date|time", given.lower())
+            if type_.startswith(INSTANT_TYPES)
+            or (type_ == "VARCHAR" and re.search(r"date|time", given.lower()))
         ]
         named = f"; if {likely[0]} is it, name it event_timestamp" if likely else ""
         yield (

@@ -121,7 +121,9 @@ def new(  # noqa: PLR0917 (Typer passes them by name)
     missing: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="VALUE", help="Stands for unknown, as -1; repeatable.", show_default=False
+            metavar="[COLUMN=]VALUE",
+            help="Stands for unknown, as -1; repeatable.",
+            show_default=False,
         ),
     ] = None,
     dates: Annotated[
@@ -254,13 +256,18 @@ def _profiles(
     choices: Choices,
     progress: Callable[[str], None],
 ) -> tuple[Profile, ...]:
+    from credit_cli.new_product.lexicon import CODES, matches  # noqa: PLC0415 (as above)
     from credit_cli.new_product.names import clean_names, words_of  # noqa: PLC0415 (as above)
     from credit_cli.new_product.profile import profiles_of  # noqa: PLC0415 (as above)
     from credit_cli.new_product.values import DayOrder  # noqa: PLC0415 (as above)
 
     wanted = {words_of(it) for it in choices.category}
     names = clean_names(file.names)
-    texts = [clean for clean, it in zip(names, file.names, strict=True) if words_of(it) in wanted]
+    texts = [
+        clean
+        for clean, it in zip(names, file.names, strict=True)
+        if words_of(it) in wanted or matches(CODES, clean)
+    ]
     order = DayOrder(dates) if dates else None
     return profiles_of(file, unknown=missing, order=order, texts=texts, progress=progress)
 
@@ -435,6 +442,8 @@ def told(
     name: str, notes: tuple[str, ...], found: Guess, written: Written, checkout: Checkout
 ) -> list[str]:
     """Return what a person should know: guesses, dangers, files, and what to do next."""
+    from credit_cli.new_product.names import sentence  # noqa: PLC0415 (as above)
+
     outcome = found.outcome
     lines = ["", *wrapped("Label       ", f"{outcome.profile.given}: {outcome.words}")]
     share = f"{found.defaults:,} of {found.labelled:,} loans defaulted ({found.default_rate:.1%})"
@@ -473,11 +482,6 @@ def told(
     lines += ["", "Next"]
     lines += [f"  {command}" for command in next_commands(name, written, checkout)]
     return lines
-
-
-def sentence(text: str) -> str:
-    """Return words with the sign that ends them."""
-    return text if text.endswith("?") else f"{text}."
 
 
 def shown(profile: Profile) -> str:

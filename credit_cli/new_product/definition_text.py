@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from credit_cli.new_product.guess import IN_APPLICATION, key_of
-from credit_cli.new_product.names import LABEL, human
+from credit_cli.new_product.names import LABEL, human, sentence
 from credit_core.domain.definitions import LARGEST_EXACT_INTEGER, DType, KeyType
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from credit_cli.new_product.guess import FeatureGuess, Guess
 
 WIDTH = 96
-LONGEST_TEXT = 80
+LONGEST_TEXT, LONGEST_REASON = 80, 200
 HORIZON_DAYS = 365
 VIEW_DAYS = 45
 LEAST, MOST = 0.01, 0.40
@@ -236,13 +236,13 @@ def _product(name: str, title: str, source: str, guess: Guess) -> Iterator[str]:
     if prohibited:
         yield "    prohibited=("
         for out in prohibited:
-            name_, why = _text(out.profile.name), _text(_safe(out.why))
+            name_, why = _text(out.profile.name), _text(_safe(out.why, LONGEST_REASON))
             yield f"        p.ProhibitedInput(name={name_}, reason={why}),"
         yield "    ),"
     others = [it for it in guess.left_out if not it.is_prohibited]
     for out in others:
         yield from _indented(
-            _comment(f"Left out, {out.profile.given}: {out.why}.", width=WIDTH - 4)
+            _comment(f"Left out, {out.profile.given}: {sentence(out.why)}", width=WIDTH - 4)
         )
     if guess.groups:
         yield from _indented(
@@ -315,10 +315,10 @@ def _text(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _safe(text: str) -> str:
+def _safe(text: str, longest: int = LONGEST_TEXT) -> str:
     """Return a text that can stand in a docstring or comment."""
     line = " ".join("".join(it if it.isprintable() else " " for it in text).split())
-    return line.replace("\\", "/").replace('"""', "'''")[:LONGEST_TEXT]
+    return line.replace("\\", "/").replace('"""', "'''")[:longest]
 
 
 def _comment(text: str, *, width: int = WIDTH) -> Iterator[str]:

@@ -13,9 +13,9 @@ from credit_cli.errors import UsageError
 from credit_cli.new_product import lexicon
 from credit_cli.new_product.evidence import evidence_of
 from credit_cli.new_product.lexicon import has_word, matches, subject_of
-from credit_cli.new_product.names import LABEL, human, words_of
+from credit_cli.new_product.names import LABEL, human, typed, words_of
 from credit_cli.new_product.profile import CLEANED
-from credit_cli.new_product.values import Kind
+from credit_cli.new_product.values import Kind, is_plain_number
 from credit_core.domain.credit_lint import MANY_CATEGORIES, VAGUE
 from credit_core.domain.definitions import LONGEST_CATEGORY
 from credit_core.domain.findings import Severity
@@ -46,6 +46,15 @@ LEAKING_AUC, LONELY_AUC = 0.90, 0.85
 MOSTLY = 0.5
 NEARLY_ALL = 0.98
 LONG_TEXT = 40
+LIKE_CODES = 0.9
+LEAST_TELEPHONE = 100_000_000
+FROM_OPEN = 0.25
+"""Share of loans that go on from which the others are no fair sample."""
+ODD_CODES = frozenset(
+    (-9, -8, -7, -3, -2, -1, 77, 88, 96, 97, 98, 99, 777, 888, 996, 997, 998, 999, 9999)
+)
+FAR_ABOVE = 3
+"""A code for unknown is so many times the largest other number, or below 0 where none else is."""
 DENSE = 1.5
 """Different whole numbers that span less than so many times their count follow each other."""
 MOST_GROUPS = 12
@@ -265,6 +274,19 @@ class _Guesser:
                 f"{self.outcome.profile.given} holds what a lender decided, not what became of the"
                 " loan: a model of it repeats those decisions, with all that was wrong in them"
             )
+        if self.outcome.unclear:
+            self.dangers.append(
+                f"{self.outcome.profile.given} {self.outcome.unclear}: nobody told what that means,"
+                " and these loans are left out; if they defaulted or were repaid, say so for all"
+                " values: --bad VALUE --good VALUE"
+            )
+        without = self.rows - int(self.labelled)
+        if without > FROM_OPEN * self.rows:
+            self.dangers.append(
+                f"{without:,} of {self.rows:,} loans have no outcome and are left out, but not"
+                " those that defaulted early: defaults look more frequent than they are. Take loans"
+                " old enough to be over, or name what counts as repaid: --good VALUE, for each"
+            )
         others = int(self.labelled) - self.defaults
         rate = self.defaults / max(1, self.labelled)
         if self.defaults < FEWEST_TRIED or others < FEWEST_TRIED:
@@ -319,6 +341,13 @@ class _Guesser:
                     " date of the file shows it",
                     hint="say it: --dates dmy or --dates mdy",
                 )
+            late = self._late_defaults(found)
+            if late < FEWEST_TRIED <= self.defaults:
+                self.dangers.append(
+                    f"the latest quarter of the loans by {found.given} has {late} defaults: `credit"
+                    f" train` needs {FEWEST_TRIED} there, and will refuse this file; --no-time"
+                    " cross-validates"
+                )
             return found, "named by --time"
         dates = [it for it in self.profiles if it.form.kind is Kind.DATE and self._free(it)]
         whole = [it for it in dates if it.unknown == 0]
@@ -340,29 +369,47 @@ class _Guesser:
             return likely[0], "its name is that of when an application is made"
         if likely:
             return None, f"{likely[0].given} is not used, see the notes"
-        if dates:
+        return None, self._without_time(dates)
+
+    def _without_time(self, dates: Sequence[Profile]) -> str:
+        """Note which dates there are all the same; return why none is taken."""
+        perhaps = [it for it in dates if not re.search(lexicon.NOT_WHEN_APPLIED, it.name)]
+        for it in perhaps:
+            if it.unknown and matches(lexicon.TIME, it.name):
+                self.notes.append(
+                    f"{it.given} seems to be when the application was made, but is empty in"
+                    f" {it.unknown:,} rows; in a file without them models are tested out of time"
+                )
+                return f"{it.given} is not used, see the notes"
+        if perhaps:
             self.notes.append(
-                f"none of the dates ({', '.join(it.given for it in dates)}) is surely when the"
+                f"none of the dates ({', '.join(it.given for it in perhaps)}) is surely when the"
                 " application was made; if one is: --time COLUMN"
             )
-        return None, "no column says when the application was made"
+        return "no column says when the application was made"
 
     def _tells_enough(self, time: Profile) -> bool:
         """Whether the latest quarter has the defaults that a test out of time needs."""
+        late = self._late_defaults(time)
+        # With few defaults in all no model answers; that it can be trained at all is enough.
+        needed = FEWEST_TESTED if self.defaults >= FEWEST_DEFAULTS else FEWEST_TRIED
+        if late >= needed or self.defaults < FEWEST_TRIED:
+            return True
+        self.notes.append(
+            f"{time.given} seems to be when the application was made, but the latest quarter of the"
+            f" loans has {late} defaults, and a test out of time needs {needed}: models"
+            f" are cross-validated; --time {typed(time.given)} tests out of time all the same"
+        )
+        return False
+
+    def _late_defaults(self, time: Profile) -> int:
         outcome = self.outcome.sql
         ((late,),) = self.file.query(
             f"SELECT coalesce(sum(y), 0) FROM (SELECT {outcome} AS y, percent_rank() OVER"  # noqa: S608 (our own)
             f" (ORDER BY {time.sql}) AS p FROM {CLEANED} WHERE ({outcome}) IS NOT NULL)"
             " WHERE p > 0.75"
         )
-        if late >= FEWEST_TESTED or self.defaults < FEWEST_DEFAULTS:
-            return True
-        self.notes.append(
-            f"{time.given} seems to be when the application was made, but the latest quarter of the"
-            f" loans has {int(late)} defaults, and a test out of time needs {FEWEST_TESTED}: models"
-            f" are cross-validated; --time {time.given} tests out of time all the same"
-        )
-        return False
+        return int(late)
 
     def _application_id(self, keys: Sequence[Profile]) -> Profile | None:
         for it in self.profiles:
@@ -448,6 +495,7 @@ class _Guesser:
             if re.search(r"credit|loan|account|file|line|trade|oldest|newest|card|car|house", name)
             else subject_of(lexicon.PROHIBITED, name)
         )
+        subject = subject or prohibited_by_values(profile)
         if subject:
             why = f"{subject}: a prohibited basis (12 CFR 1002.6(b))"
             return LeftOut(profile, why, is_prohibited=True, is_danger=True)
@@ -462,6 +510,29 @@ class _Guesser:
         return None
 
     def _personal(self, profile: Profile, _: Evidence | None) -> LeftOut | None:
+        return self._named_person(profile) or self._person_by_values(profile)
+
+    def _named_person(self, profile: Profile) -> LeftOut | None:
+        many = profile.distinct > max(MANY_CATEGORIES, profile.known / 10)
+        is_number = matches(lexicon.NATIONAL_ID, profile.name) and many
+        part = re.search(r"last_?(4|four|digits)", profile.name)
+        if (
+            is_number
+            and not part
+            and profile.distinct < NEARLY_ALL * profile.known
+            and not self.choices.key
+        ):
+            self.notes.append(
+                f"{profile.given} comes again: some applicants have several loans here. Put a"
+                " number of your own in its place and name that by --key, else a model is tested on"
+                " people whom it was trained on"
+            )
+        text = profile.form.kind is Kind.TEXT
+        if is_number or (matches(lexicon.PERSONAL, profile.name) and (many or text)):
+            return LeftOut(profile, "it identifies a person", is_danger=True)
+        return None
+
+    def _person_by_values(self, profile: Profile) -> LeftOut | None:
         sample = profile.samples[:200]
         for pattern, what in PERSONAL_TEXTS:
             if sum(bool(pattern.fullmatch(it)) for it in sample) > MOSTLY * len(sample):
@@ -472,8 +543,9 @@ class _Guesser:
             if sum(bool(UUID.fullmatch(it)) for it in sample) > NEARLY_ALL * len(sample):
                 return LeftOut(profile, "an identifier: it tells loans apart and explains nothing")
         many = profile.distinct > max(MANY_CATEGORIES, profile.known / 10)
-        if matches(lexicon.PERSONAL, profile.name) and (many or profile.form.kind is Kind.TEXT):
-            return LeftOut(profile, "it identifies a person", is_danger=True)
+        if profile.is_whole and profile.distinct > MANY_CATEGORIES and _of_many_digits(profile):
+            why = "whole numbers of as many digits as telephones and accounts have"
+            return LeftOut(profile, why, is_danger=True)
         identifies = matches(lexicon.LOAN_ID, profile.name) or matches(
             lexicon.PERSON_KEY, profile.name
         )
@@ -528,6 +600,9 @@ class _Guesser:
             return None
         spellings = _spellings(profile)
         if profile.distinct > len(profile.values) or len(spellings) > MANY_CATEGORIES:
+            if _of_one_shape(profile.samples):
+                why = f"codes, {profile.distinct:,} different ones: they name something or somebody"
+                return LeftOut(profile, why)
             long = any(len(it) > LONG_TEXT for it in profile.samples)
             what = "free text" if long else f"{profile.distinct:,} different texts"
             return LeftOut(profile, f"no number, and {what}: group them into a few categories")
@@ -554,7 +629,9 @@ class _Guesser:
         comments = []
         merged = sum(len(texts) > 1 for texts in spellings.values())
         if merged:
-            comments.append("Spellings that differ in case and blanks only count as one category.")
+            comments.append(
+                "Spellings that differ in case, blanks, hyphens only count as one category."
+            )
         rare = sum(count < max(5, self.rows / 1_000) for count in counts.values())
         if rare:
             comments.append(f"{rare} of its categories are rare: group them by what they mean.")
@@ -574,11 +651,14 @@ class _Guesser:
         if not profile.unknown:
             return []
         share = profile.unknown / profile.rows
-        words = [f"Unknown in {share:.1%} of the rows, so a request may send null."]
+        often = f"{share:.1%} of the rows" if share >= 0.001 else f"{profile.unknown:,} of the rows"  # noqa: PLR2004 (what a percent sign can tell)
+        words = [f"Unknown in {often}, so a request may send null."]
         if profile.sentinels:
             listed = ", ".join(f"{it:.0f}" for it in profile.sentinels)
             words.append(f"{listed} is taken for unknown: far from all others, again and again.")
-        if profile.unread:
+        if profile.strange:
+            words.append(f"{', '.join(profile.strange)} counts as unknown.")
+        elif profile.unread:
             words.append(f"{profile.unread:,} texts are none of its numbers, and count as unknown.")
         return words
 
@@ -595,6 +675,7 @@ class _Guesser:
             maximum = 0.0 if high <= 0 else roomy(high)
             if unit == "percent" and high <= 100:  # noqa: PLR2004 (percent)
                 maximum = 100.0
+        self._odd_codes(profile)
         few = whole and not flag and profile.distinct <= MOST_GROUPS
         if few and not has_word(lexicon.COUNTS, profile.name):
             comments.append("Are these numbers codes? Then: --category, for one has no order.")
@@ -623,20 +704,62 @@ class _Guesser:
             comments=tuple(comments + self._missing(profile)),
         )
 
-    def _unit(self, profile: Profile) -> str:  # noqa: PLR0911 (as above)
+    def _odd_codes(self, profile: Profile) -> None:
+        """Note numbers that are far from the others and look like a code for unknown, as 98."""
+        if not profile.is_whole or not profile.values:
+            return
+        read = Counter[float]()
+        for text, count in profile.values:
+            if is_plain_number(text):
+                read[float(text)] += count
+        others = [it for it in read if it not in ODD_CODES]
+        if not others or len(read) == len(others):
+            return
+        low, high = min(others), max(others)
+        odd = sorted(
+            it
+            for it in set(read) - set(others)
+            if read[it] > 1 and (it < 0 <= low or it > FAR_ABOVE * max(high, 1))
+        )
+        if odd and not set(odd) & set(profile.sentinels):
+            listed = " and ".join(f"{it:.0f} ({read[it]:,} rows)" for it in odd)
+            options = " ".join(f"--missing {typed(f'{profile.given}={it:.0f}')}" for it in odd)
+            self.notes.append(
+                f"{profile.given} holds {listed}, and else {low:.0f} to {high:.0f}: if that stands"
+                f" for unknown: {options}"
+            )
+
+    def _unit(self, profile: Profile) -> str:
         if profile.form.unit:
             return profile.form.unit
+        return self._unit_of_time_or_share(profile) or self._unit_of_amount(profile)
+
+    @staticmethod
+    def _unit_of_time_or_share(profile: Profile) -> str | None:  # noqa: PLR0911 (as above)
         name = profile.name
-        if has_word(r"months?|mths?|term|duration|tenor|laufzeit|mob", name):
+        # A share is rarely above one, an amount in percent rarely below: outliers don't decide.
+        usual = profile.median or 0
+        if has_word(lexicon.SCORES, name) and (profile.high or 0) > 100:  # noqa: PLR2004 (a grade has fewer)
+            return "points"
+        if profile.is_whole and has_word(lexicon.TIMES, name):
+            return "count"
+        if has_word(
+            r"months?|mths?|term|duration|tenor|laufzeit|mob|meses|mois|mesi|plazo|prazo", name
+        ):
             return "months"
         if has_word(r"years?|yrs?|jahre|yoj", name):
             return "years"
         if has_word(r"days?|dpd|tage", name):
             return "days"
         if has_word(r"percent|pct|util|utili[sz]ation|rate", name):
-            return "percent" if (profile.high or 0) > 1.5 else "ratio"  # noqa: PLR2004 (a share has 1)
+            whole = profile.is_whole and (profile.high or 0) > 1
+            return "percent" if whole or usual > 1.5 else "ratio"  # noqa: PLR2004 (a share has 1)
         if has_word(r"ratio|share|dti|debtinc|debt_to_income", name):
-            return "ratio" if (profile.high or 0) <= 10 else "percent"  # noqa: PLR2004 (as above)
+            return "ratio" if usual <= 1.5 else "percent"  # noqa: PLR2004 (as above)
+        return None
+
+    def _unit_of_amount(self, profile: Profile) -> str:
+        name = profile.name
         if has_word(lexicon.COUNTS, name):
             return "count"
         if has_word(lexicon.MONEY, name) and (profile.high or 0) > 100:  # noqa: PLR2004 (no code)
@@ -768,6 +891,29 @@ def reason_of(name: str) -> str:
     return f"The {words} {IN_APPLICATION}"
 
 
+def prohibited_by_values(profile: Profile) -> str | None:
+    """Return the prohibited basis that a column's answers are of, whatever its name says."""
+    answers = {text.lower() for text, _ in profile.values}
+    if answers in lexicon.SEXES:
+        return "sex"
+    for subject, words in lexicon.PROHIBITED_VALUES.items():
+        if len(answers & words) > 1:
+            return subject
+    return None
+
+
+def _of_many_digits(profile: Profile) -> bool:
+    low, high = profile.low or 0, profile.high or 0
+    return low >= LEAST_TELEPHONE and len(f"{low:.0f}") == len(f"{high:.0f}")
+
+
+def _of_one_shape(texts: Sequence[str]) -> bool:
+    """Whether nearly all texts have digits and letters in the same places, as codes have."""
+    shapes = Counter(re.sub(r"[^\W\d]", "A", re.sub(r"\d", "9", it)) for it in texts)
+    shape, count = shapes.most_common(1)[0]
+    return "9" in shape and count > LIKE_CODES * len(texts)
+
+
 def _spellings(profile: Profile) -> dict[str, tuple[str, ...]]:
     """Return the texts of a column by the category that they mean, the most frequent first."""
     found: dict[str, list[str]] = {}
@@ -776,6 +922,7 @@ def _spellings(profile: Profile) -> dict[str, tuple[str, ...]]:
         shown = " ".join("".join(it if it.isprintable() else " " for it in text).split())
         if profile.form.kind is Kind.NUMBER:
             shown = re.sub(r"\.0+\Z", "", shown)
-        category = meant.setdefault(shown.lower(), shown)
+        same = re.sub(r"(?<=[^\W\d])[-_ ]+(?=[^\W\d])", " ", shown.lower())
+        category = meant.setdefault(same, shown)
         found.setdefault(category, []).append(text)
     return {category: tuple(texts) for category, texts in found.items() if category}

@@ -44,6 +44,7 @@ PARQUET = b"PAR1"
 GZIP = b"\x1f\x8b"
 ZIP = b"PK\x03\x04"
 OLD_EXCEL = b"\xd0\xcf\x11\xe0"
+SUMS = r"^(grand |sub|sub-)?(totale?s?|su(m|mme|ma|mas)|gesamt(summe)?|zwischensumme|somme)\b"
 MOST_REFUSED = 0.02
 """Share of lines that may be unlike the others: more is a file that was not understood."""
 FEWEST_NAMED = 0.5
@@ -370,7 +371,21 @@ def _load(
         ).fetchall()
         if notes and notes[0][0]:
             told.append(f"{notes[0][0]:,} line(s) with nothing but a first field were left out")
+        told += _without_sums(connection, len(layout.names))
     return iter(told)
+
+
+def _without_sums(connection: duckdb.DuckDBPyConnection, width: int) -> Iterator[str]:
+    """Leave out rows of sums: they say so, and have half of the fields at most."""
+    first = ", ".join(f"c{place}" for place in range(width))
+    there = " + ".join(f"(c{place} IS NOT NULL)::INTEGER" for place in range(width))
+    deleted = connection.execute(
+        f"DELETE FROM {TABLE} WHERE regexp_matches(lower(trim(coalesce({first}))), ?)"  # noqa: S608 (made of positions)
+        f" AND {there} <= {width // 2}",
+        [SUMS],
+    ).fetchall()
+    if deleted and deleted[0][0]:
+        yield f"{deleted[0][0]:,} line(s) of sums were left out"
 
 
 def _quoted(path: Path) -> str:

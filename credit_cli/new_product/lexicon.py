@@ -30,7 +30,8 @@ BAD_NAMES = re.compile(
     r"|impaye|insoluto|sofferenza"
 )
 """In the name of an outcome: yes, or 1, is a default."""
-GOOD_NAMES = re.compile(r"repaid|fully_paid|paid|paid_back|good|performing|creditability|settled"
+GOOD_NAMES = re.compile(
+    r"repaid|fully_paid|paid|paid_back|good|performing|creditability|settled"
     r"|pagad[oa]|rembourse|adimplente|rimborsato"
 )
 """In the name of an outcome: yes, or 1, is no default."""
@@ -93,7 +94,7 @@ NO = frozenset(("0", "0.0", "no", "n", "false", "f", "nein", "non", "não", "nao
 PERSON_KEY = re.compile(
     r"(customer|client|member|borrower|applicant|person|user|cust|kunden?|consumer|party|holder"
     r"|cardholder)_?(id|nr|no|number|nummer|key|code|ref|uuid)?(_(id|nr|number))?|dob_ssn|sk_id_curr"
-    r"|((id|cod|codigo|num|numero|no|nr|code|codice)_(de_|do_|del_)?)?(cliente|client|socio|titular"
+    r"|((id|cod|codigo|num|numero|n|no|nr|code|codice)_(de_|do_|del_)?)?(cliente|client|socio|titular"
     r"|solicitante|prestatario|mutuario|emprunteur)(_id)?"
 )
 NATIONAL_ID = re.compile(
@@ -105,7 +106,7 @@ LOAN_ID = re.compile(
     r"(\w*_)?(id|uuid|guid|ref|reference|nr|nummer|rowid)|index|key|number|(loan|account|contract"
     r"|application|case|file|deal|credit|agreement|policy)_?(key|no|number|code|num)|unnamed_\d+|column_1|"
     r"loan_?nr\w*|id_\w+|row|row_names?|rownames|x|n_?\d*|lan"
-    r"|(no|nr|num|numero|cod|codigo)_(de_|do_|del_)?(prestamo|credito|contrato|operacion|solicitud"
+    r"|(n|no|nr|num|numero|cod|codigo)_(de_|do_|del_)?(prestamo|credito|contrato|operacion|solicitud"
     r"|expediente|emprestimo|proposta|dossier|pret|pratica|contratto)"
 )
 TIME = re.compile(
@@ -125,20 +126,42 @@ DEFAULT_DATE = re.compile(r"default|charge_?off|chgoff|chargeoff|writ(e|ten)_?of
 
 PROHIBITED = {
     "sex": r"sex|gender|geschlecht|code_gender|male|female|sexe|sexo|sesso|genero|wom[ae]n(_owned)?"
-    r"|female_owned|wosb|owner_gender|anrede|salutation",
+    r"|female_owned|wosb|owner_gender|anrede|salutation|civilite|tratamiento",
     "marital status": r"marriage|marital\w*|married|familienstand|family_status|civil_status"
     r"|personal_status\w*|spouse|divorced|estado_civil|etat_civil|stato_civile"
     r"|situation_(familiale|matrimoniale)",
     "national origin": r"foreign\w*|nationality|nationalit\w*|staatsangehoerigkeit|ethnic\w*"
     r"|country_of_birth|birth_?place|immigra\w*|citizen\w*|native|native_country|nacionalidade?"
     r"|nationalite|nazionalita|cittadinanza|extranjero|pais_(de_)?nacimiento",
-    "race or color": r"race|racial|skin_color|hispanic|latino|caste|minority(_owned)?|raza|raca",
+    "race or color": r"race|racial|skin_color|hispanic|latino|caste|minority(_owned)?|raza|raca"
+    r"|tribe|tribal|clan",
     "religion": r"religion|religious|konfession|church|religiao",
     "age": r"age|alter|age_years|age_in_years|person_age|applicant_age|customer_age|dob|birth\w*"
     r"|geburts\w*|date_of_birth|days_birth|year_of_birth|alter_in_jahren|borrower_age|client_age"
     r"|agegroup|age_group|age_band|age_range|senior_citizen|senior|edad|idade|nacimiento|nascimento"
     r"|naissance|nascita",
 }
+PROHIBITED_VALUES = {
+    "sex": frozenset(
+        (
+            *("male", "female", "man", "woman", "mr", "mr.", "mrs", "mrs.", "ms", "ms.", "miss"),
+            *("männlich", "weiblich", "divers", "herr", "frau", "m.", "mme", "mlle", "monsieur"),
+            *("madame", "homme", "femme", "hombre", "mujer", "masculino", "femenino", "varón"),
+            *("homem", "mulher", "feminino", "maschio", "femmina", "sig.", "sig.ra"),
+        )
+    ),
+    "marital status": frozenset(
+        (
+            *("married", "divorced", "widowed", "separated", "unmarried", "never married"),
+            *("verheiratet", "ledig", "geschieden", "verwitwet", "casado", "casada", "casado/a"),
+            *("soltero", "soltera", "soltero/a", "divorciado", "divorciada", "divorciado/a"),
+            *("viudo", "viuda", "viudo/a", "célibataire", "marié", "mariée", "marié(e)"),
+            *("divorcé", "divorcée", "divorcé(e)", "veuf", "solteiro", "viúvo", "coniugato"),
+        )
+    ),
+}
+"""Two answers that say what a column is, whatever it is called."""
+SEXES = (frozenset("mf"), frozenset("mw"), frozenset("hm"))
 LIMITED = {
     "children or dependents": r"children|dependents?|dependants?|kinder|cnt_children|kids"
     r"|family_members|fam_members|cnt_fam_members|number_of_dependents|num_dependents"
@@ -153,7 +176,8 @@ PROXIES = {
     r"|wohnort|strasse|street|borrower_state|bundesland|location|district|census\w*|msa\w*"
     r"|pin_?code|cp|cod(igo)?_?postal|code_postal|cep|ciudad|municipio|provincia|localidad|barrio"
     r"|direccion|cidade|bairro|endereco|uf|estado|ville|commune|departement|adresse|comune|indirizzo",
-    "a language or a device": r"language|locale|device|browser|os|user_agent|ip|imei",
+    "a language or a device": r"language|locale|device|handset|phone_(model|type|brand)|browser|os"
+    r"|user_agent|ip|imei",
     "education, which stands for prohibited bases": r"education\w*|school|university|college|degree"
     r"|bildung\w*|schulabschluss",
 }
@@ -162,7 +186,7 @@ PERSONAL = re.compile(
     r"|iban|passport\w*|(first|last|sur|full|middle|maiden|fore|customer|client|borrower|applicant"
     r"|business|company|legal|trading|trade|firm|store|shop|employer|guarantor|owner|contact|dba)"
     r"_?name|name|vorname|nachname|tax_?id|steuer\w*|account_(number|no|nr)|card_(number|no)|kontonummer"
-    r"|license_(number|no)|url|borrower|dba|nombre\w*|apellidos?|razon_social|prenom|nome|cognome"
+    r"|license_(number|no)|url|borrower|dba|msisdn|imsi|whatsapp\w*|nombre\w*|apellidos?|razon_social|prenom|nome|cognome"
     r"|sobrenome|correo\w*|movil|celular|cuenta"
 )
 AFTERWARDS = re.compile(
@@ -182,6 +206,10 @@ VERDICTS = re.compile(
     r"|risk_(band|class|level|score)|tin|tae|taeg|tan|tasa(_de_interes)?|tipo_(de_)?interes|juros"
     r"|taxa_de_juros|taux(_d_interet)?|tasso(_di_interesse)?"
 )
+DAYS_LATE = re.compile(
+    r"(max_|worst_|current_)?(dpd|days_(late|past_due|overdue|in_arrears|delinquent)|arrears_days)"
+    r"|verzugstage|dias_(de_)?(mora|atraso|impago)|jours_(de_)?retard|giorni_(di_)?ritardo"
+)
 KNOWN_UP = re.compile(
     r"delinq\w*|past_due|late|missed\w*|bankrupt\w*|inq\w*|inquir\w*|dti|debt_to_income|burden|arrears"
     r"|overdue|derog\w*|pub_rec\w*|times_\w*late|utili[sz]ation\w*|util|revol_util|defaults|90_?days"
@@ -198,6 +226,13 @@ MONEY = re.compile(
     r"|importe|ingresos?|monto|cuota|renda|valor|prestacao|montant|revenus?|importo|reddito|salario"
     r"|credit|funded|mortgage|mortdue|deposit|assets?|gross|principal|disbursement|annuity|rent|pay"
 )
+SCORES = re.compile(r"fico|score|cibil|vantage\w*|schufa|crif|puntuacion|scoring|beacon")
+CODES = re.compile(
+    r"naics\w*|sic|mcc|nace|cnae|isic|wz|(branch|dealer|store|product|industry|occupation)"
+    r"_(id|no|nr|number|code)|\w+_code|(cod|codigo)_\w+"
+)
+"""Numbers that only name something: one more is not more of it."""
+TIMES = re.compile(r"(number|num|no|count)_of_times?\w*|times?_\w+|count|cnt")
 COUNTS = re.compile(
     r"number|num|count|cnt|no|inq\w*|delinq\w*|open|accounts?|acc|lines?|times|trades?|pub_rec"
     r"|numero|nombre_de|bankruptcies|dependents|existing_credits|mort_acc|total_acc|clno|derog|ninq|anzahl|pulls|inquiries|cards"
@@ -212,7 +247,9 @@ REASONS = {
         r"(duration|term|terms|laufzeit)(_\w+)?|loan_term|tenor|(loan_)?term_months|laufzeit\w*"
         r"|(plazo|prazo|duree|durata)(_\w+)?"
     ),
-    "The purpose of the loan": (r"purpose|verwendungszweck|loan_intent|loan_purpose|reason|title|finalidade?|destino"),
+    "The purpose of the loan": (
+        r"purpose|verwendungszweck|loan_intent|loan_purpose|reason|title|finalidade?|destino"
+    ),
     "Your income": (
         r"(annual|monthly|gross|net|person|applicant)?_?(income|inc|salary)|einkommen"
         r"|income_\w+|(ingresos?|renda|revenus?|reddito|salario)(_\w+)?"
@@ -248,8 +285,9 @@ REASONS = {
     ),
     "Derogatory public records on your credit report": (r"pub_rec\w*|derog\w*"),
     "Bankruptcies on your record": (r"\w*bankrupt\w*"),
-    "The rating of your credit history": (r"fico\w*|cibil\w*|vantage\w*|credit_score|creditscore|bureau_score|score"
-        r"|puntuacion\w*"),
+    "The rating of your credit history": (
+        r"fico\w*|cibil\w*|vantage\w*|credit_score|creditscore|bureau_score|score|puntuacion\w*"
+    ),
     "How you repaid earlier credit": (
         r"credit_history|earlier_loans|zahlungsmoral|moral\w*|cb_person_default_on_file"
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,11 @@ def words_of(given: str) -> tuple[str, ...]:
 
     >>> words_of("Straße (Größe)"), words_of("LoanAmount"), words_of("PAY_AMT1")
     (('strasse', 'groesse'), ('loan', 'amount'), ('pay', 'amt1'))
+    >>> words_of("antigüedad")
+    ('antiguedad',)
     """
+    # In Spanish the two dots say only that the u is heard: antigüedad is no antigueedad.
+    given = re.sub(r"(?<=[gG])[üÜ](?=[eéiíEÉIÍ])", "u", given)
     text = "".join({**SIGNS, **UMLAUTS}.get(letter, letter) for letter in given)
     text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", text)
@@ -65,6 +70,16 @@ def human(name: str) -> str:
     'months since last delinquency'
     """
     return name.replace("_", " ")
+
+
+def sentence(text: str) -> str:
+    """Return words with the sign that ends them."""
+    return text if text.endswith("?") else f"{text}."
+
+
+def typed(text: str) -> str:
+    """Return a text as it is typed in a shell."""
+    return shlex.quote(text)
 
 
 def _another(name: str, taken: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ from credit_cli.errors import UsageError
 from credit_cli.new_product.lexicon import (
     BAD_NAMES,
     BAD_VALUES,
+    DAYS_LATE,
     DECISIONS,
     DEFAULT_DATE,
     GOOD_NAMES,
@@ -22,6 +23,7 @@ from credit_cli.new_product.lexicon import (
     has_word,
     matches,
 )
+from credit_cli.new_product.names import typed
 from credit_cli.new_product.profile import MOST_VALUES
 from credit_cli.new_product.values import Kind
 
@@ -41,13 +43,16 @@ MOST_STATES = 30
 class Outcome:
     """The label: from where, how it is read, and why so.
 
-    ``sql`` gives 1 for a default, 0 for none and null where nobody knows yet.
+    ``sql`` gives 1 for a default, 0 for none and null where nobody knows yet. ``unclear`` lists
+    values, with their counts, that have no known meaning and that nobody named: their loans are
+    left out as if they went on.
     """
 
     profile: Profile
     sql: str
     words: str
     why: str
+    unclear: str = ""
 
 
 class UnsureOutcomeError(UsageError):
@@ -69,17 +74,26 @@ def outcome_column(profiles: Sequence[Profile]) -> tuple[Profile, str]:
     )
     best = [it for score, _, it in scored if score > 0 and score == scored[0][0]]
     if not best:
-        names = ", ".join(it.given.strip() for it in profiles[:12])
-        more = f" and {len(profiles) - 12} more" if len(profiles) > 12 else ""  # noqa: PLR2004 (listed)
+        # An outcome has few values: those columns are named, all where there is none.
+        states = [it for it in profiles if 2 <= len(it.values) <= MOST_STATES] or profiles  # noqa: PLR2004 (as below)
+        names = ", ".join(it.given.strip() for it in states[:20])
+        more = f" and {len(states) - 20} more" if len(states) > 20 else ""  # noqa: PLR2004 (listed)
+        late = [it for it in profiles if matches(DAYS_LATE, it.name)]
+        if late and late[0].form.kind is Kind.NUMBER:
+            raise UsageError(
+                "no column looks like what became of the loans: defaulted or repaid",
+                hint="if days past due tell it: --label"
+                f" {typed(late[0].given)} --bad '>=90'; else --label COLUMN --bad VALUE",
+            )
         raise UsageError(
             "no column looks like what became of the loans: defaulted or repaid",
-            hint=f"name it: --label COLUMN --bad VALUE; the columns are {names}{more}",
+            hint=f"name it: --label COLUMN --bad VALUE; columns with few values are {names}{more}",
         )
     if len(best) > 1:
         names = ", ".join(it.given for it in best)
         raise UsageError(
             f"{names} could each be what became of the loans",
-            hint=f"name the one that is: --label {_typed(best[0].given)}",
+            hint=f"name the one that is: --label {typed(best[0].given)}",
         )
     return best[0], "its name and its values are those of an outcome"
 
@@ -181,18 +195,18 @@ def _same(value: str, wanted: str) -> bool:
 
 def _of_values(profile: Profile, bad: set[str], good: set[str], why: str) -> Outcome:
     values = [value for value, _ in profile.values]
-    said = bool(bad or good)
+    said, all_said = bool(bad or good), bool(bad and good)
     if not bad and not good:
         bad, good, reason = _guessed(profile)
         why = f"{why}; {reason}" if reason else why
     open_ = [it for it in values if it not in bad | good and it.lower() in OPEN_VALUES]
     left = [it for it in values if it not in bad | good and it not in open_]
     if said and bad and not good:
-        good, left = {it for it in left if it.lower() not in BAD_VALUES}, []
+        good = {it for it in left if it.lower() not in BAD_VALUES}
     elif said and good and not bad:
-        bad, left = {it for it in left if it.lower() not in GOOD_VALUES}, []
+        bad = {it for it in left if it.lower() not in GOOD_VALUES}
+    left = [it for it in left if it not in bad | good]
     counts = dict(profile.values)
-    open_ += left
 
     def listed(chosen: Collection[str]) -> str:
         return ", ".join(f"{it} ({counts[it]:,})" for it in values if it in chosen)
@@ -201,18 +215,20 @@ def _of_values(profile: Profile, bad: set[str], good: set[str], why: str) -> Out
         rarer = min(values, key=lambda it: counts[it])
         raise UnsureOutcomeError(
             f"{profile.given} holds {listed(values)}: which is a default?",
-            hint=f"say it: --label {_typed(profile.given)} --bad {_typed(rarer)}, if that is it",
+            hint=f"say it: --label {typed(profile.given)} --bad {typed(rarer)}, if that is it",
             likely=rarer,
         )
     words = f"{listed(bad)} is a default, {listed(good)} is none"
     if open_:
         words += f", {listed(open_)} is not known yet"
+    if left:
+        words += f", {listed(left)} is left out"
     quoted = {it: "'" + it.replace("'", "''") + "'" for it in values}
     sql = (
         f"CASE WHEN {profile.column} IN ({', '.join(quoted[it] for it in sorted(bad))}) THEN 1"
         f" WHEN {profile.column} IN ({', '.join(quoted[it] for it in sorted(good))}) THEN 0 END"
     )
-    return Outcome(profile, sql, words, why)
+    return Outcome(profile, sql, words, why, "" if all_said else listed(left))
 
 
 def _guessed(profile: Profile) -> tuple[set[str], set[str], str]:
@@ -223,7 +239,7 @@ def _guessed(profile: Profile) -> tuple[set[str], set[str], str]:
         raise UsageError(
             f"{profile.given} holds what a lender decided, not what became of the loan",
             hint="name the outcome: --label COLUMN --bad VALUE; to repeat those decisions all the"
-            f" same: --label {_typed(profile.given)} --bad VALUE",
+            f" same: --label {typed(profile.given)} --bad VALUE",
         )
     bad = {it for it in values if lowered[it] in BAD_VALUES}
     good = {it for it in values if lowered[it] in GOOD_VALUES}
@@ -242,7 +258,3 @@ def _guessed(profile: Profile) -> tuple[set[str], set[str], str]:
             if has_word(GOOD_NAMES, name):
                 return no, yes, f"its name says that {next(iter(yes))} is the good one"
     return set(), set(), ""
-
-
-def _typed(name: str) -> str:
-    return name if re.fullmatch(r"[\w.-]+", name) else f"'{name}'"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from credit_cli.errors import UsageError
 from credit_cli.new_product.lender_file import TABLE
 from credit_cli.new_product.names import clean_names
 from credit_cli.new_product.values import (
@@ -27,9 +28,13 @@ if TYPE_CHECKING:
 
 SAMPLED_TEXTS = 2_000
 """Different texts of a column that its form is told from."""
+MOST_STRANGE_WORDS = 3
 MOST_VALUES = 200
 """Different values of a column that are counted one by one."""
-SENTINELS = (-999_999, -99_999, -9_999, -999, -99, 999_999, 9_999_999, 99_999_999, 365_243)
+SENTINELS = (
+    *(-1, -2, -9, -99, -999, -9_999, -99_999, -999_999),
+    *(999_999, 9_999_999, 99_999_999, 365_243),
+)
 """Numbers that stand for unknown where they are far from all others and come again and again."""
 FAR = 10
 """So many times the nearest other number, a sentinel is far."""
@@ -42,7 +47,8 @@ class Profile:
 
     ``sql`` is its value in the table ``cleaned``: a number, a timestamp or text. ``values`` has its
     texts with their counts, the most frequent first, where there are ``MOST_VALUES`` at most.
-    ``unread`` counts rows whose text is not of the column's form; they count as unknown.
+    ``unread`` counts rows whose text is not of the column's form; they count as unknown. Where
+    they are many, ``strange`` has the few words that they hold, as N/D among incomes.
     """
 
     place: int
@@ -60,6 +66,7 @@ class Profile:
     median: float | None = None
     is_whole: bool = False
     sentinels: tuple[float, ...] = ()
+    strange: tuple[str, ...] = ()
 
     @property
     def column(self) -> str:
@@ -103,7 +110,7 @@ def profiles_of(
 
     Args:
         file: The file.
-        unknown: Texts that stand for unknown beside the usual ones.
+        unknown: Texts that stand for unknown beside the usual ones; COLUMN=TEXT for one column.
         order: Which comes first in dates, where a person said.
         texts: Clean names of columns that a person wants to be taken as text.
         progress: Told which column is looked at.
@@ -129,17 +136,48 @@ def profiles_of(
 
 def _clean(file: LenderFile, unknown: Collection[str]) -> None:
     """Make the table ``cleaned``: no blanks and quotes around texts, null for unknown."""
-    words = sorted({*UNKNOWN, *(word.strip().lower() for word in unknown)})
-    listed = ", ".join("'" + word.replace("'", "''") + "'" for word in words)
+    of_all, of_one = _missing_words(file.names, unknown)
     blanks = "E' \\t\\r\\n\N{NO-BREAK SPACE}\"'"
     columns = []
     for place in range(len(file.names)):
+        words = sorted({*UNKNOWN, *of_all, *of_one.get(place, ())})
+        listed = ", ".join("'" + word.replace("'", "''") + "'" for word in words)
         text = f"trim(c{place}, {blanks})"
         quoted = f"{text} LIKE '''%''' AND length({text}) > 2"
         bare = f"CASE WHEN {quoted} THEN {text}[2:-2] ELSE {text} END"
         columns.append(f"CASE WHEN lower({text}) NOT IN ({listed}) THEN {bare} END AS c{place}")
     file.query(f"CREATE TABLE {CLEANED} AS SELECT {', '.join(columns)} FROM {TABLE}")  # noqa: S608 (made of positions)
     file.query(f"DROP TABLE {TABLE}")
+
+
+def _missing_words(
+    names: Sequence[str], unknown: Collection[str]
+) -> tuple[set[str], dict[int, set[str]]]:
+    """Return the words that stand for unknown in all columns, and those of one, by its place.
+
+    Raises:
+        UsageError: A word names a column that is not there.
+    """
+    of_all: set[str] = set()
+    of_one: dict[int, set[str]] = {}
+    cleaned = clean_names(names)
+    for word in unknown:
+        column, sign, value = word.rpartition("=")
+        places = [
+            place
+            for place, name in enumerate(names)
+            if sign and (name.strip() == column.strip() or cleaned[place] == column.strip())
+        ]
+        if places:
+            of_one.setdefault(places[0], set()).add(value.strip().lower())
+        elif column.strip():
+            raise UsageError(
+                f"--missing {word}: the file has no column {column.strip()}",
+                hint=f"there are {', '.join(name.strip() for name in names[:10])}",
+            )
+        else:
+            of_all.add(word.strip().lower())
+    return of_all, of_one
 
 
 def _sample(file: LenderFile, place: int) -> tuple[str, ...]:
@@ -180,8 +218,13 @@ def _profile(
         ((there,),) = file.query(
             f"SELECT count({column}) FROM {CLEANED} WHERE lower({column}) NOT IN ({unknown})"  # noqa: S608 (as above)
         )
+        strange: tuple[str, ...] = ()
         if there - good > MOST_STRANGE * there:
+            strange = _strange_words(file, column, read)
+        if there - good > MOST_STRANGE * there and not strange:
             return _profile(file, place, name, Form(Kind.TEXT), samples)
+    else:
+        strange = ()
     values: tuple[tuple[str, int], ...] = ()
     if distinct <= MOST_VALUES:
         counted = file.query(
@@ -191,9 +234,20 @@ def _profile(
         values = tuple((str(value), int(count)) for value, count in counted)
     found = Profile(
         place, file.names[place], name, form, rows, rows - there, there - good, distinct, values,
-        samples,
+        samples, strange=strange,
     )  # fmt: skip
     return _ranged(file, found) if form.kind is Kind.NUMBER and good else found
+
+
+def _strange_words(file: LenderFile, column: str, read: str) -> tuple[str, ...]:
+    """Return the few words without digits, each of many rows, that no number or date is in."""
+    found = file.query(
+        f"SELECT {column}, count(*) FROM {CLEANED} WHERE {column} IS NOT NULL AND ({read}) IS NULL"  # noqa: S608 (made of positions)
+        f" GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {MOST_STRANGE_WORDS + 1}"
+    )
+    words = tuple(str(text) for text, count in found if count > 1)
+    few = 0 < len(words) == len(found) <= MOST_STRANGE_WORDS
+    return words if few and not any(it.isdigit() for word in words for it in word) else ()
 
 
 def _ranged(file: LenderFile, profile: Profile) -> Profile:
@@ -229,6 +283,8 @@ def _sentinels(file: LenderFile, profile: Profile) -> tuple[float, ...]:
     if low is None:
         return ()
     for value, _ in counted:
-        if (value < 0 <= low) or (value > FAR * max(high, 1)):
+        # Below a score of 300, -1 is no score; where other values are small, it may be one.
+        below = value < 0 <= low and (value < -FAR or low >= FAR * FAR)
+        if below or (value > FAR * max(high, 1)):
             found.append(float(value))
     return tuple(found)

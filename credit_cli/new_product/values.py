@@ -16,11 +16,14 @@ UNKNOWN = frozenset(
         "",
         *("na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "?", ".", "-", "--"),
         *("\\n", "(null)", "#null!", "#div/0!", "#value!", "#ref!", "n.a.", "k.a.", "k. a."),
-        *("missing", "(blank)", "(missing)", "not available", "unbekannt"),
+        *("missing", "(blank)", "(missing)", "not available", "unbekannt", "n/d", "n.d.", "s/d"),
+        *("sin dato", "sin datos", "no consta", "keine angabe", "#nv", "non disponible"),
     )
 )
 """Texts that stand for nothing known, in either case."""
-PERHAPS_UNKNOWN = ("none", "nil")
+PERHAPS_UNKNOWN = (
+    *("none", "nil", "unknown", "nd", "tbd", "not provided", "not stated", "refused"),
+)
 """Unknown among numbers and dates; among texts it is an answer, as in guarantors: none."""
 
 MOST_STRANGE = 0.02
@@ -47,23 +50,59 @@ _CURRENCIES_WORDS = {
     "BRL": "r$ brl",
     "ZAR": "zar",
     "TRY": "try ₺",
-    "CNY": "cny",
+    "CNY": "cny rmb",
+    "KES": "kes ksh",
+    "NGN": "ngn ₦",
+    "GHS": "ghs",
+    "UGX": "ugx",
+    "TZS": "tzs",
+    "XOF": "xof fcfa cfa",
+    "EGP": "egp",
+    "MAD": "mad",
+    "AED": "aed",
+    "SAR": "sar",
+    "ILS": "ils ₪",
+    "PKR": "pkr",
+    "BDT": "bdt",
+    "LKR": "lkr",
+    "IDR": "idr rp",
+    "PHP": "php ₱",
+    "VND": "vnd ₫",
+    "THB": "thb",
+    "MYR": "myr rm",
+    "SGD": "sgd s$",
+    "HKD": "hkd hk$",
+    "KRW": "krw ₩",
+    "NZD": "nzd nz$",
+    "MXN": "mxn mx$",
+    "COP": "cop",
+    "CLP": "clp",
+    "PEN": "pen",
+    "ARS": "ars",
+    "CZK": "czk kč",
+    "HUF": "huf",
+    "RON": "ron lei",
+    "RUB": "rub ₽",
+    "UAH": "uah ₴",
 }
 CURRENCIES = {word: meant for meant, words in _CURRENCIES_WORDS.items() for word in words.split()}
 _UNITS_WORDS = {
     "percent": "% pct percent",
-    "months": "month months mth mths mo monat monate",
-    "years": "year years yr yrs jahr jahre",
-    "days": "day days tag tage",
+    "months": "month months mth mths mo monat monate mes meses mois mesi",
+    "years": "year years yr yrs jahr jahre años anos ans anni",
+    "days": "day days tag tage días dias jours giorni",
+    "times": "x",
 }
 UNITS = {word: meant for meant, words in _UNITS_WORDS.items() for word in words.split()}
+THOUSANDS = ("k", "K")
+"""Behind the digits: as in 2.7k."""
 MINUS = "\N{MINUS SIGN}"
-_SIGNS = r"[$€£¥₹₺]|[A-Za-z]{1,3}\$|[A-Za-złŁ]{2,8}\.?"
+_SIGNS = r"[$€£¥₹₺₦₪₱₫₩₽₴]|[A-Za-z]{1,3}\$|[A-Za-złŁñíč]{2,8}\.?"
 GROUPING = "'\N{RIGHT SINGLE QUOTATION MARK} \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}"
 _DIGITS = rf"[0-9][0-9.,{GROUPING}]*|[.,][0-9]+"
 NUMBER = (
     rf"(?P<open>\(?)[-+{MINUS}]?\s*(?P<before>{_SIGNS})?\s*[-+{MINUS}]?\s*(?P<digits>{_DIGITS})"
-    rf"(?P<power>[eE][-+]?[0-9]+)?\s*(?P<after>%|{_SIGNS})?(?P<close>\)?)-?"
+    rf"(?P<power>[eE][-+]?[0-9]+)?\s*(?P<after>%|[xX]|[kK]|{_SIGNS})?(?P<close>\)?)-?"
 )
 PLAIN = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\Z")
 _NUMBER = re.compile(NUMBER)
@@ -153,6 +192,8 @@ def _dressed_number(texts: Sequence[str], *, comma_decimals: bool) -> Form | Non
     if any(sign in text for text in digits for sign in signs):
         words.append("signs between thousands")
     unit = next((unit for unit in units if unit), None)
+    if any(found["after"] in THOUSANDS for found in matched):
+        words.append("k for thousands")
     if unit:
         words.append(f"written in {unit}")
     return Form(
@@ -170,11 +211,12 @@ def _dressed_sql(decimal: str, signs: str) -> str:
     number = f"translate({number}, '{_quoted(signs)}', '')"
     if decimal == ",":
         number = f"replace({number}, ',', '.')"
+    thousand = "CASE WHEN {} SIMILAR TO '.*[0-9] ?[kK]' THEN 1000 ELSE 1 END"
     negative = f"({{}} SIMILAR TO '[^0-9]*[-{MINUS}(].*' OR {{}} SIMILAR TO '.*[0-9]-')"
     pattern = _quoted(re.sub(r"\?P<\w+>", "", NUMBER))
     return (
         f"CASE WHEN regexp_full_match({{}}, '{pattern}') THEN"
-        f" TRY_CAST({number} AS DOUBLE) * CASE WHEN {negative} THEN -1 ELSE 1 END END"
+        f" TRY_CAST({number} AS DOUBLE) * {thousand} * CASE WHEN {negative} THEN -1 ELSE 1 END END"
     )
 
 
@@ -199,7 +241,7 @@ def _unit(found: re.Match[str]) -> str | None:
     """Return the unit beside the digits, "" for none, None for a word that is no unit."""
     units = set()
     for sign in (found["before"], found["after"]):
-        if sign:
+        if sign and sign not in THOUSANDS:
             word = sign.lower().rstrip(".")
             units.add(CURRENCIES.get(word) or UNITS.get(word))
     if len(units) > 1 or None in units or bool(found["open"]) != bool(found["close"]):

@@ -18,6 +18,7 @@ import pytest
 from credit_cli import main
 from credit_cli.checkout import Checkout
 from credit_cli.new_product import command
+from credit_cli.new_product.guess import reason_of
 from credit_core.domain.application import ApplicationReader
 from credit_core.domain.credit_lint import credit_lint
 from credit_core.domain.findings import Severity
@@ -187,6 +188,275 @@ def test_a_german_spreadsheet_saved_as_csv_is_read_as_it_is_meant(lender: Lender
     assert lender.column("laufzeit") == [it.months for it in a_book()]
     assert lender.column("jahreseinkommen")[0] is None
     assert [it.date() for it in lender.column("event_timestamp")] == [it.applied for it in a_book()]
+
+
+def spanish(it: Loan) -> dict[str, object]:
+    amount, income = german_number(it.amount), german_number(it.income / 12)
+    return {
+        "Nº préstamo": f"P-{it.number}",
+        "DNI": f"{10_000_000 + it.number % 600}K",
+        "sexo": "HM"[it.sex == "female"],
+        "fecha_nacimiento": f"{it.applied.replace(year=1970):%d/%m/%Y}",
+        "codigo_postal": f"{it.number % 300:05d}",
+        "fecha_solicitud": f"{it.applied:%d/%m/%Y}",
+        "importe solicitado": f"{amount} €",
+        "plazo (meses)": it.months,
+        "TIN": f"{german_number(10 + it.number % 9)} %",
+        "ingresos mensuales": "no presenta" if it.number % 8 == 0 else income,
+        "antigüedad": it.number % 37,
+        "nº hijos": it.number % 3,
+        "estado": "Impago" if it.defaulted else "Pagado" if it.number % 11 else "En curso",
+    }
+
+
+def test_a_spanish_spreadsheet_saved_as_csv_is_read_as_it_is_meant(lender: Lender) -> None:
+    rows = [spanish(it) for it in a_book()]
+    text = "\r\n".join([";".join(rows[0]), *(";".join(map(str, it.values())) for it in rows)])
+
+    said = lender.new(lender.file(text.encode("cp1252")))
+
+    require_usable(lender)
+    defaults = sum(it.defaulted for it in a_book())
+    assert (said["label"]["column"], said["label"]["defaults"]) == ("estado", defaults)
+    assert (said["time"], said["application_id"]) == ("fecha_solicitud", "Nº préstamo")
+    names = {it["name"]: it["unit"] for it in said["inputs"]}
+    assert names == {
+        "importe_solicitado": "EUR",
+        "plazo_meses": "months",
+        "ingresos_mensuales": "currency units",
+        "antiguedad": "count",
+    }
+    assert lender.column("ingresos_mensuales")[:1] == [None]
+    assert "# Unknown in 12.5% of the rows" in lender.definition.read_text()
+    assert "no presenta counts as unknown" in lender.definition.read_text()
+    why = {it["column"]: it["why"] for it in said["left_out"]}
+    assert why["DNI"] == "it identifies a person"
+    assert why["fecha_nacimiento"].startswith("age")
+    assert why["codigo_postal"].startswith("where somebody lives")
+    assert why["nº hijos"].startswith("children")
+    assert why["TIN"].startswith("an earlier verdict on the loan, a price")
+    assert any("DNI comes again" in note for note in said["notes"])
+
+
+def test_words_of_lenders_who_collect_are_defaults_and_unknown_words_are_told(
+    lender: Lender,
+) -> None:
+    def state(it: Loan) -> str:
+        if it.defaulted:
+            return ("Charged off", "In collections", "NPA")[it.number % 3]
+        return "Late 30" if it.number % 50 == 0 else "Paid"
+
+    columns = PLAIN | {"Status": state}
+    del columns["defaulted"]
+    path = lender.file(as_csv(columns))
+
+    said = lender.new(path)
+    of_one = lender.new(path, "--bad", "NPA", "--force")
+    of_both = lender.new(path, "--bad", "NPA", "--good", "Paid", "--force")
+
+    late = sum(state(it) == "Late 30" for it in a_book())
+    assert said["label"]["defaults"] == sum(it.defaulted for it in a_book())
+    assert any(f"Late 30 ({late})" in danger for danger in said["dangers"])
+    assert any("Charged off" in danger for danger in of_one["dangers"])
+    assert not any("nobody told" in danger for danger in of_both["dangers"])
+
+
+def test_loans_that_go_on_in_numbers_make_defaults_look_frequent(lender: Lender) -> None:
+    columns = PLAIN | {
+        "defaulted": lambda it: "bad" if it.defaulted else "current" if it.number % 2 else "paid"
+    }
+
+    said = lender.new(lender.file(as_csv(columns)))
+
+    assert any("defaults look more frequent than they are" in it for it in said["dangers"])
+
+
+def test_the_row_of_sums_is_no_loan_and_widens_no_range(lender: Lender) -> None:
+    columns: dict[str, Callable[[Loan], object]] = {
+        "Account #": lambda it: 7_000_000 + it.number,
+        "Origination Date": lambda it: f"{it.applied:%m/%d/%Y}",
+        **PLAIN,
+        "ssn last 4": lambda it: f"{it.number % 700:04d}",
+    }
+    total = "Total: 1,000 loans".replace(",", ".")
+    text = as_csv(columns) + f"{total},,912345678.00,,,,,,\n"
+
+    said = lender.new(lender.file(text))
+
+    assert said["rows"] == LOANS
+    assert "1 line(s) of sums were left out" in said["notes"]
+    assert (said["time"], said["application_id"]) == ("Origination Date", "Account #")
+    assert feature(lender.product, "loan_amount").maximum == 50_000
+    assert {it["column"]: it["why"] for it in said["left_out"]} == {
+        "ssn last 4": "it identifies a person"
+    }
+    assert not any("comes again" in note for note in said["notes"])
+
+
+def test_a_date_with_gaps_is_told_of_as_what_it_seems_to_be(lender: Lender) -> None:
+    columns = PLAIN | {"origination_date": lambda it: it.applied.isoformat() if it.number else ""}
+
+    said = lender.new(lender.file(as_csv(columns)))
+
+    assert said["time"] is None
+    assert any("is empty in 1 rows" in note for note in said["notes"])
+
+
+def test_numbers_with_k_and_x_behind_them_are_numbers(lender: Lender) -> None:
+    columns = PLAIN | {
+        "DSCR": lambda it: f"{1 + it.number % 90 / 100:.2f}x",
+        "avg_balance": lambda it: f"{it.number % 30 / 10 + 0.1:.1f}k",
+    }
+
+    lender.new(lender.file(as_csv(columns)))
+
+    assert lender.column("dscr")[:3] == pytest.approx([1, 1.01, 1.02])
+    assert lender.column("avg_balance")[:3] == pytest.approx([100, 200, 300])
+    require_usable(lender)
+
+
+def test_owners_names_places_and_codes_are_what_they_are(lender: Lender) -> None:
+    columns = PLAIN | {
+        "Business Name": lambda it: f"Bakery {'ABCDEFGH'[it.number % 8]}",
+        "Woman-Owned": lambda it: ("Yes", "No", "Unknown")[it.number % 3],
+        "pincode": lambda it: 400_000 + it.number % 250,
+        "NAICS": lambda it: 722_000 + it.number % 5,
+        "vehicle_tag": lambda it: f"AB-{it.number % 400:03d}",
+        "emp_type": lambda it: ("Self Employed", "Self-Employed", "Salaried")[it.number % 3],
+    }
+
+    said = lender.new(lender.file(as_csv(columns)))
+
+    why = {it["column"]: it["why"] for it in said["left_out"]}
+    assert why["Business Name"] == "it identifies a person"
+    assert why["Woman-Owned"].startswith("sex")
+    assert why["pincode"].startswith("where somebody lives")
+    assert why["vehicle_tag"].startswith("codes, 400 different ones")
+    assert said["monitored_groups"] == ["Woman-Owned"]
+    assert feature(lender.product, "naics").dtype is DType.CATEGORY
+    assert set(feature(lender.product, "emp_type").categories) == {"Salaried", "Self Employed"}
+    require_usable(lender)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("collateral", "The security offered"),
+        ("late_payments", "Late or missed payments on your credit obligations"),
+        ("employees", "The employees in your application"),
+        ("emp_type", "The kind of your employment"),
+        ("employed_years", "The length of your employment"),
+        ("utility_bills", "The utility bills in your application"),
+        ("terminated_leases", "The terminated leases in your application"),
+        ("vermittler", "The vermittler in your application"),
+    ],
+)
+def test_no_reason_is_told_of_a_name_that_only_sounds_like_it(name: str, reason: str) -> None:
+    assert reason_of(name) == reason
+
+
+def test_codes_for_unknown_are_pointed_at_and_taken_in_one_column_alone(lender: Lender) -> None:
+    columns = PLAIN | {
+        "TimesLate": lambda it: 98 if it.number % 40 == 0 else it.number % 4,
+        "percent_paid": lambda it: 98 - it.number % 40,
+        "fico": lambda it: -1 if it.number % 9 == 0 else 600 + it.number % 150,
+    }
+    path = lender.file(as_csv(columns))
+
+    said = lender.new(path)
+    lender.new(path, "--missing", "TimesLate=98", "--force")
+    code, _, error = lender.run(path, "--missing", "TimeLate=98", "--force")
+
+    assert code == 2
+    assert "no column TimeLate" in error
+    assert any("--missing TimesLate=98" in note for note in said["notes"])
+    assert lender.column("times_late")[:2] == [None, 1]
+    assert lender.column("percent_paid")[0] == 98
+    assert lender.column("fico")[:2] == [None, 601]
+
+
+def test_outliers_do_not_decide_a_unit(lender: Lender) -> None:
+    columns = PLAIN | {
+        "revolving_utilization": lambda it: 4_000.5 if it.number == 9 else it.number % 97 / 100,
+        "times_30_days_late": lambda it: it.number % 3,
+        "bureau_score": lambda it: 500 + it.number % 200,
+    }
+
+    said = lender.new(lender.file(as_csv(columns)))
+
+    units = {it["name"]: it["unit"] for it in said["inputs"]}
+    assert units["revolving_utilization"] == "ratio"
+    assert units["times_30_days_late"] == "count"
+    # Its name has a time in it, but numbers are none.
+    table = read_flat_table(lender.product, lender.table)
+    assert not any("name it event_timestamp" in remark for remark in table.remarks)
+    assert units["bureau_score"] == "points"
+
+
+def test_a_small_book_is_not_tested_out_of_time_where_training_would_refuse_it(
+    lender: Lender,
+) -> None:
+    columns = PLAIN | {
+        "application_date": lambda it: it.applied.isoformat(),
+        "defaulted": lambda it: int(it.number % 12 == 0),
+    }
+    path = lender.file(as_csv(columns, a_book(400)))
+
+    said = lender.new(path)
+    wanted = lender.new(path, "--time", "application_date", "--force")
+
+    assert said["time"] is None
+    assert any("will refuse this file; --no-time" in danger for danger in wanted["dangers"])
+
+
+def test_answers_say_what_a_column_is_whatever_it_is_called(lender: Lender) -> None:
+    columns = PLAIN | {
+        "contact_form": lambda it: ("M.", "Mme")[it.sex == "female"],
+        "st": lambda it: ("Soltero/a", "Casado/a", "otro")[it.number % 3],
+        "X1": lambda it: "MF"[it.sex == "female"],
+        "line": lambda it: 254_710_000_000 + it.number * 7 % 800,
+        "tribe": lambda it: ("Luo", "Kamba")[it.number % 2],
+        "handset": lambda it: ("Android", "iOS")[it.number % 2],
+    }
+
+    said = lender.new(lender.file(as_csv(columns)))
+
+    assert {it["column"] for it in said["inputs"]} == set(PLAIN) - {"defaulted"}
+    assert said["monitored_groups"] == ["contact_form", "st", "X1", "tribe"]
+    require_usable(lender)
+
+
+def test_days_past_due_are_offered_where_nothing_else_tells_the_outcome(lender: Lender) -> None:
+    columns = PLAIN | {"days_late": lambda it: 120 if it.defaulted else it.number % 25}
+    del columns["defaulted"]
+    path = lender.file(as_csv(columns))
+
+    code, _, error = lender.run(path)
+    said = lender.new(path, "--label", "days_late", "--bad", ">=90")
+
+    assert code == 2
+    assert "--label days_late --bad '>=90'" in error
+    assert said["label"]["defaults"] == sum(it.defaulted for it in a_book())
+
+
+def test_where_no_outcome_is_found_columns_with_few_values_are_named(lender: Lender) -> None:
+    columns = {name: of for name, of in PLAIN.items() if name != "defaulted"}
+    columns |= {"zustand": lambda it: "AB"[it.defaulted]}
+
+    code, _, error = lender.run(lender.file(as_csv(columns)))
+
+    assert code == 2
+    assert "housing, zustand" in error
+    assert "annual_income" not in error
+
+
+@pytest.mark.parametrize("sign", ["KES", "₦", "Kč", "R$"])
+def test_money_of_many_countries_is_money(lender: Lender, sign: str) -> None:
+    columns = PLAIN | {"principal": lambda it: f"{sign} {it.amount:,.0f}"}
+
+    lender.new(lender.file(as_csv(columns)))
+
+    assert feature(lender.product, "principal").dtype is DType.INTEGER
 
 
 STATES = ("Current", "Charged Off", "Fully Paid")
