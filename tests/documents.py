@@ -62,7 +62,10 @@ RUN_BY: Mapping[str, str] = {
 }
 """What runs a command that takes minutes, or takes the tests' cloud away, by its beginning."""
 
-PAGES_RUN_BY = {"docs/guides/your-own-product.md": "tests/end_to_end/test_new_product.py"}
+PAGES_RUN_BY = {
+    "docs/guides/your-own-product.md": "tests/end_to_end/test_new_product.py",
+    "docs/tutorial.md": "tests/end_to_end/test_tutorial.py",
+}
 """Which test types a page as a whole, in a checkout and on a cloud of its own."""
 
 MOVES = (
