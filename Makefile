@@ -15,7 +15,7 @@ PYTHON ?= $(shell for p in python3.13 python3; do \
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.13 --generate-hashes \
 	--no-emit-index-url --no-config --custom-compile-command 'make lock' $(LOCK_FLAGS)
 
-.PHONY: help env layers demo docs test check lint types imports workflows unit integration end-to-end synth release-files audit \
+.PHONY: help env layers demo docs test check lint types imports workflows unit integration end-to-end performance synth release-files audit \
 	pictures bench lock release-snapshot local-up local-down clean
 
 help:  ## Show this list
@@ -39,7 +39,7 @@ ifdef TESTS
 test: env
 	@$(IN_VENV) pytest $(TESTS)
 else
-test: unit integration end-to-end  ## Run every test, those on the local cloud too, or TESTS=...
+test: unit integration end-to-end performance  ## Run every test, those on the local cloud too, or TESTS=...
 endif
 
 # Each is a hook of .pre-commit-config.yaml, too; a test compares the two.
@@ -65,9 +65,13 @@ unit: env  ## Unit tests and doctests
 integration: env  ## Tests of parts together: functions, stacks, contracts, the command
 	@$(IN_VENV) pytest -n 2 --dist loadfile tests/contract tests/infrastructure tests/integration
 
-# One at a time: they share a cloud, or measure.
-end-to-end: env  ## Tests on the local cloud and in a browser, and those that measure
-	@$(IN_VENV) pytest tests/end_to_end tests/performance
+# Those that share a cloud one after the other, beside them those that start their own.
+end-to-end: env  ## Tests on the local cloud and in a browser
+	@$(IN_VENV) python -m layers.build --platform host
+	@$(IN_VENV) pytest -n 2 --dist loadgroup tests/end_to_end
+
+performance: env  ## Tests that measure ratios, one at a time
+	@$(IN_VENV) pytest tests/performance
 
 STAGES ?= dev prod
 PRODUCTS ?= personal_loan

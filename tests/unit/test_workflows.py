@@ -257,7 +257,7 @@ def stand_in(folder: Path, name: str, script: str) -> None:
     [
         ("", "check test"),
         ("check", "check"),
-        ("test", "integration end-to-end"),
+        ("test", "integration end-to-end performance"),
     ],
 )
 def test_either_half_of_continuous_integration_runs_alone(
