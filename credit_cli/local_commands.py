@@ -9,7 +9,7 @@ import typer
 from credit_cli.aws import LocalAws
 from credit_cli.checkout import Checkout
 from credit_cli.deployment import CdkCli, Deployment
-from credit_cli.errors import ExitCode
+from credit_cli.errors import CliError, ExitCode
 from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct, known_product
 from credit_cli.local_cloud import REGION, LocalCloud, wanted_port
 from credit_cli.terminal import Json, print_json, progress_for, say
@@ -55,13 +55,15 @@ def up(
 
     checkout = Checkout()
     with LocalCloud(checkout).exclusively():
-        bring_up(
+        deployment = bring_up(
             checkout,
             progress_for(as_json=as_json),
             port=chosen_port(checkout, port),
             product=known_product(product).name,
         )
     show_status(status_document(checkout, product), as_json=as_json)
+    if not as_json:
+        say(f"Next: {next_command(checkout, deployment)}")
 
 
 @local.command()
@@ -168,6 +170,38 @@ def status_document(checkout: Checkout, product: str) -> dict[str, Any]:
         "log": checkout.relative(cloud.log),
         **(deployment.resources() if deployment else {}),
     }
+
+
+def next_command(checkout: Checkout, deployment: Deployment) -> str:
+    """Return what leads from a deployed product to a decision: a model first, then a request.
+
+    Args:
+        checkout: Where a model may lie that was trained of a lender's file.
+        deployment: What was deployed.
+    """
+    from credit_cli.new_product.command import Written  # noqa: PLC0415 (only here)
+    from credit_cli.registered_models import RegisteredModels  # noqa: PLC0415 (NumPy takes its time)
+
+    product = deployment.product
+    files = Written.of(checkout, product)
+    try:
+        pointer = RegisteredModels.of(deployment.aws, deployment, product).pointer()
+    except CliError:
+        # What was asked for is done; that command says what is wrong with the pointer.
+        return f"credit models history --product {product}"
+    if pointer is not None:
+        own = files.application.exists()
+        default = "examples/application.json" if product == DEFAULT_PRODUCT else "FILE"
+        example = checkout.relative(files.application) if own else default
+        return f"credit score {example} --product {product}"
+    if (files.model / "manifest.json").exists():
+        return f"credit models register {checkout.relative(files.model)} --product {product}"
+    if product == DEFAULT_PRODUCT:
+        return "credit demo (it loads a sample and has a model trained of it)"
+    return (
+        f"credit models register FOLDER --product {product}, and promote it; with data in the"
+        f" lake, credit retrain --product {product}"
+    )
 
 
 def show_status(document: dict[str, Any], *, as_json: bool) -> None:

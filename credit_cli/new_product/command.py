@@ -15,6 +15,7 @@ import typer
 
 from credit_cli.checkout import Checkout
 from credit_cli.errors import CliError, UsageError
+from credit_cli.new_product.as_written import NOTE, changed_since, note_written
 from credit_cli.terminal import Json, print_json, progress_for, say
 
 if TYPE_CHECKING:
@@ -50,6 +51,16 @@ class Written:
     def model(self) -> Path:
         """Where `credit train` is told to write to."""
         return self.table.parent / "model"
+
+    @property
+    def note(self) -> Path:
+        """What the files held when they were written."""
+        return self.table.parent / NOTE
+
+    @property
+    def looked_up(self) -> Path:
+        """Where rows for the features of views go, if there are views."""
+        return self.table.parent / "rows.jsonl"
 
 
 def new(  # noqa: PLR0917 (Typer passes them by name)
@@ -144,7 +155,7 @@ def new(  # noqa: PLR0917 (Typer passes them by name)
         bool, typer.Option("--no-time", help="No column says when it was made.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace what an earlier run wrote.")
+        bool, typer.Option("--force", help="Replace what was changed by hand, too.")
     ] = False,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Ask nothing; take the guesses.")
@@ -157,6 +168,9 @@ def new(  # noqa: PLR0917 (Typer passes them by name)
     that know the outcome, prohibited bases, identifiers. At a terminal it asks where it is not
     sure; elsewhere it stops and names the option. Nothing leaves this machine.
 
+    Run again with other options, it replaces what it wrote; what a person changed since, only
+    with --force.
+
     Examples:
         credit products new my_loans --from loans.csv
         credit products new my_loans --from loans.csv --label status --bad "Charged Off"
@@ -167,7 +181,7 @@ def new(  # noqa: PLR0917 (Typer passes them by name)
 
     checkout = Checkout()
     written = Written.of(checkout, name)
-    require_free(name, written, force=force)
+    require_free(name, written, checkout, force=force)
     if dates not in {None, "dmy", "mdy"}:
         raise UsageError(f"--dates {dates} is neither dmy nor mdy")
     if label is None and good and not bad:
@@ -202,6 +216,7 @@ def new(  # noqa: PLR0917 (Typer passes them by name)
             step.result = f"{len(found.features)} inputs, {len(found.left_out)} columns left out"
         with progress.step("Files") as step:
             written = _write(file, found, written, name=name, title=title, source=source)
+            note_files(checkout, written)
             step.result = checkout.relative(written.definition)
     if as_json:
         print_json(document(name, file.notes, found, written, checkout))
@@ -210,11 +225,11 @@ def new(  # noqa: PLR0917 (Typer passes them by name)
         say(line)
 
 
-def require_free(name: str, written: Written, *, force: bool) -> None:
+def require_free(name: str, written: Written, checkout: Checkout, *, force: bool) -> None:
     """Check that a product of that name can be written.
 
     Raises:
-        UsageError: It is no name, or there is one already.
+        UsageError: It is no name, or there is one already that a person made or changed.
     """
     from credit_core.domain.definitions import NAME, NAME_RULE  # noqa: PLC0415 (NumPy takes its time)
     from credit_core.domain.product_faults import LONGEST_PRODUCT_NAME  # noqa: PLC0415 (as above)
@@ -223,11 +238,15 @@ def require_free(name: str, written: Written, *, force: bool) -> None:
         fits = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:LONGEST_PRODUCT_NAME]
         hint = f"as {fits}" if NAME.match(fits) else NAME_RULE
         raise UsageError(f"{name!r} is no product's name", hint=f"{hint}; 32 characters at most")
-    if written.definition.exists() and not force:
-        relative = Checkout().relative(written.definition)
-        raise UsageError(
-            f"{relative} exists", hint="--force replaces it, with all that was changed in it"
-        )
+    if force or not written.definition.exists():
+        return
+    files = (written.definition, written.application, written.looked_up, written.table)
+    changed = changed_since(checkout.root, written.note, files)
+    if changed:
+        what = f"{checkout.relative(written.definition)} exists"
+        if changed[0] != written.definition:
+            what += f", and {checkout.relative(changed[0])} was changed since it was written"
+        raise UsageError(what, hint="--force replaces it, with all that was changed in it")
 
 
 def views_of(words: list[str]) -> dict[str, tuple[str, ...]]:
@@ -372,7 +391,7 @@ def _likely_key(profiles: tuple[Profile, ...]) -> str | None:
 def _write(
     file: LenderFile, found: Guess, written: Written, *, name: str, title: str | None, source: Path
 ) -> Written:
-    """Write all files, the definition last, and check it as `credit products check` does."""
+    """Write all files once the definition is found sound; put that among the products last."""
     from credit_cli.new_product.definition_text import definition_text  # noqa: PLC0415 (as above)
     from credit_cli.new_product.prepared import (  # noqa: PLC0415 (as above)
         example_application,
@@ -387,21 +406,36 @@ def _write(
         folder = written.table.parent
         folder.mkdir(parents=True, exist_ok=True)
         folder.parent.chmod(0o700)
-        write_table(file, found, written.table)
-        written.application.write_text(written_json(example_application(found)), encoding="utf-8")
-        if found.views:
-            rows = folder / "rows.jsonl"
-            rows.write_text(
-                written_json(example_rows(found, as_of=datetime.now(UTC))), encoding="utf-8"
-            )
-            written = replace(written, rows=rows)
         draft = folder / f"{name}.py"
         draft.write_text(text, encoding="utf-8")
         require_sound(draft, source)
+        write_table(file, found, written.table)
+        written.application.write_text(written_json(example_application(found)), encoding="utf-8")
+        if found.views:
+            written = replace(written, rows=written.looked_up)
+            written.looked_up.write_text(
+                written_json(example_rows(found, as_of=datetime.now(UTC))), encoding="utf-8"
+            )
+        else:
+            written.looked_up.unlink(missing_ok=True)  # of an earlier run that had views
         draft.replace(written.definition)
     except OSError as error:
         raise CliError(f"{error.filename or folder} can't be written: {error.strerror}") from None
     return written
+
+
+def note_files(checkout: Checkout, written: Written) -> None:
+    """Note what was written, for a later run to replace unless a person changes it.
+
+    Raises:
+        CliError: It cannot be written.
+    """
+    files = (written.definition, written.application, written.rows, written.table)
+    try:
+        note_written(checkout.root, written.note, [it for it in files if it])
+    except OSError as error:
+        note = checkout.relative(written.note)
+        raise CliError(f"{note} can't be written: {error.strerror}") from None
 
 
 def require_sound(draft: Path, source: Path) -> None:
@@ -475,8 +509,8 @@ def told(
     said = (
         f"{checkout.relative(written.definition)}, the definition: read it, it says what was"
         " guessed. What was left out comes in with --keep, what should be out leaves with"
-        f" --ignore, and --force. Data of people is in {checkout.relative(written.table.parent)}/"
-        " only."
+        " --ignore; --force once you changed a file. Data of people is in"
+        f" {checkout.relative(written.table.parent)}/ only."
     )
     lines += ["", *wrapped("Written  ", said, hang=2)]
     lines += ["", "Next"]

@@ -12,14 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from credit_cli.new_product.guess import IN_APPLICATION, key_of
+from credit_cli.new_product.description import IN_APPLICATION
+from credit_cli.new_product.guess import key_of
 from credit_cli.new_product.names import LABEL, human, sentence
 from credit_core.domain.definitions import LARGEST_EXACT_INTEGER, DType, KeyType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from credit_cli.new_product.guess import FeatureGuess, Guess
+    from credit_cli.new_product.description import FeatureGuess
+    from credit_cli.new_product.guess import Guess
 
 WIDTH = 96
 LONGEST_TEXT, LONGEST_REASON = 80, 200

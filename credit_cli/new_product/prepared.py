@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from credit_cli.new_product.guess import FeatureGuess, Guess
+    from credit_cli.new_product.description import FeatureGuess
+    from credit_cli.new_product.guess import Guess
     from credit_cli.new_product.lender_file import LenderFile
     from credit_cli.new_product.profile import Profile
 

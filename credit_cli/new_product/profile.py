@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -288,3 +289,17 @@ def _sentinels(file: LenderFile, profile: Profile) -> tuple[float, ...]:
         if below or (value > FAR * max(high, 1)):
             found.append(float(value))
     return tuple(found)
+
+
+def spellings(profile: Profile) -> dict[str, tuple[str, ...]]:
+    """Return the texts of a column by the category that they mean, the most frequent first."""
+    found: dict[str, list[str]] = {}
+    meant: dict[str, str] = {}
+    for text, _ in profile.values:
+        shown = " ".join("".join(it if it.isprintable() else " " for it in text).split())
+        if profile.form.kind is Kind.NUMBER:
+            shown = re.sub(r"\.0+\Z", "", shown)
+        same = re.sub(r"(?<=[^\W\d])[-_ ]+(?=[^\W\d])", " ", shown.lower())
+        category = meant.setdefault(same, shown)
+        found.setdefault(category, []).append(text)
+    return {category: tuple(texts) for category, texts in found.items() if category}

@@ -7,13 +7,9 @@ printed; numbers may differ a little, as they do between machines.
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import shutil
-import subprocess
 import sys
-from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,8 +17,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from credit_cli.checkout import Checkout
-from tests.documents import ROOT, commands, fences, filled_in
-from tests.end_to_end.conftest import CREDIT, a_free_port
+from tests.documents import commands, fences, filled_in
+from tests.end_to_end.conftest import a_free_port
+from tests.scratch_checkout import ScratchCheckout, scratch_checkout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,19 +27,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.end_to_end
 
 GUIDE = "docs/guides/your-own-product.md"
-COPIED = (
-    "credit_cli",
-    "cdk_app",
-    "lambdas",
-    "layers",
-    "model_build",
-    "products",
-    "examples",
-    "data",
-)
-"""What the local cloud is deployed from, and what the guide names."""
-LINKED = (".venv", ".cloud-venv", "node_modules")
-LONGEST_SECONDS = 900
 PROMOTE = re.compile(r"credit models promote (\S+)")
 NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?")
 VARYING = (
@@ -58,65 +42,24 @@ TOLERANCE = 0.05
 """Of what is shown: another machine adds numbers up in another order."""
 
 
-@dataclass(frozen=True)
-class Stranger:
-    """Somebody who types the guide's commands in a checkout."""
-
-    folder: Path
-    environment: dict[str, str]
-
-    def types(self, line: str) -> tuple[int, str]:
-        """Type a command; return its exit code and what it printed."""
-        done = subprocess.run(
-            shlex.split(line),
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=LONGEST_SECONDS,
-            check=False,
-        )
-        return done.returncode, done.stdout
-
-
 @pytest.fixture(scope="module")
-def stranger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stranger]:
-    folder = tmp_path_factory.mktemp("checkout")
-    unwanted = shutil.ignore_patterns("__pycache__", "cdk.out*")
-    for name in COPIED:
-        shutil.copytree(ROOT / name, folder / name, ignore=unwanted)
-    for name in ("tests/data", "docs/api"):
-        shutil.copytree(ROOT / name, folder / name, ignore=unwanted)
-    for name in ("cdk.json", "pyproject.toml"):
-        shutil.copy(ROOT / name, folder / name)
-    # Copied, because a layer with another product in it is another layer.
-    shutil.copytree(ROOT / ".build" / "layers", folder / ".build" / "layers")
-    for name in LINKED:
-        (folder / name).symlink_to(ROOT / name)
-    stranger = Stranger(
-        folder,
-        os.environ
-        | {
-            "PATH": f"{CREDIT.parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": f"{folder}{os.pathsep}{folder / 'layers' / 'core' / 'python'}",
-            "CREDIT_LOCAL_PORT": str(a_free_port()),
-        },
-    )
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScratchCheckout]:
+    """Somebody who types the guide's commands in a checkout."""
+    stranger = scratch_checkout(tmp_path_factory.mktemp("checkout"), port=a_free_port())
     yield stranger
-    stranger.types("credit local down")
+    stranger.type("credit local down")
 
 
-def test_the_guide_leads_from_a_file_to_a_decided_application(stranger: Stranger) -> None:
+def test_the_guide_leads_from_a_file_to_a_decided_application(stranger: ScratchCheckout) -> None:
     """Each command of the guide does what the guide shows."""
     shown = {fence.line: fence.text for fence in fences(GUIDE) if fence.language == "text"}
     typed = [it for it in commands(GUIDE) if not it.needs_aws]
     version = ""
     for place, command in enumerate(typed):
         line = filled_in(command.text, {"VERSION": version})
-        code, printed = stranger.types(line)
-        assert code == 0, f"{command.place}: {line}\n{printed}"
+        done = stranger.type(line)
+        printed = done.stdout
+        assert done.returncode == 0, f"{command.place}: {line}\n{printed}"
         if found := PROMOTE.search(printed):
             version = found[1] if found[1] != "VERSION" else version
         end = typed[place + 1].line if place + 1 < len(typed) else 10**9
@@ -183,10 +126,10 @@ def test_lines_that_differ_in_more_than_small_numbers_are_told_apart() -> None:
     require_shown("one\n...\nthree", "one\ntwo\nthree\n", "here")
 
 
-def test_the_command_of_the_guide_is_that_of_the_copy(stranger: Stranger) -> None:
+def test_the_command_of_the_guide_is_that_of_the_copy(stranger: ScratchCheckout) -> None:
     """Otherwise the guide's product would lie among those of the checkout."""
     script = "from credit_cli.checkout import ROOT; print(ROOT)"
-    code, printed = stranger.types(f"{sys.executable} -c {shlex.quote(script)}")
+    done = stranger.type(f"{sys.executable} -c {shlex.quote(script)}")
 
-    assert code == 0
-    assert Path(printed.strip()) == stranger.folder.resolve() != Checkout().root
+    assert done.returncode == 0
+    assert Path(done.stdout.strip()) == stranger.root.resolve() != Checkout().root

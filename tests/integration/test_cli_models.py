@@ -7,11 +7,14 @@ import io
 import json
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from credit_cli import main, models
+from credit_cli.checkout import Checkout
+from credit_cli.deployment import Deployment
+from credit_cli.local_commands import next_command
 from credit_core.domain.model_manifest import Gate, manifest_key, report_key
 from tests.builders import PRODUCT
 from tests.builders_registry import ONNX, REPORT, Cloud, moto_cloud, registered, the_manifest
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from credit_cli.aws import Aws
     from credit_core.domain.model_manifest import ModelManifest
 
 FAILED = (
@@ -321,3 +325,30 @@ def test_a_folder_that_was_changed_since_is_not_registered(credit: Any, tmp_path
 @pytest.mark.parametrize("word", ["approve", "reject"])
 def test_nobody_decides_on_what_does_not_wait(credit: Any, word: str) -> None:
     assert credit(word, "v1", ends=1)[0].endswith("no rollout of model v1 waits for approval")
+
+
+def test_what_follows_a_deployment_is_a_model_and_then_a_request(
+    credit: Any, local: Local, tmp_path: Path
+) -> None:
+    def after(product: str, outputs: dict[str, str]) -> str:
+        deployment = Deployment(cast("Aws", local), outputs, product=product)
+        return next_command(Checkout(tmp_path), deployment)
+
+    mine, outputs = PRODUCT.name, {**OUTPUTS, "SigningKey": local.cloud.signing_key}
+    folder = tmp_path / "private" / mine
+
+    other = "feast_tutorial"
+    assert after(mine, outputs).startswith("credit demo ")
+    assert after(other, outputs).startswith(f"credit models register FOLDER --product {other}, and")
+    assert after(other, outputs).endswith(f"credit retrain --product {other}")
+    (folder / "model").mkdir(parents=True)
+    (folder / "model" / "manifest.json").write_text("{}")
+    register = f"credit models register private/{mine}/model --product {mine}"
+    assert after(mine, outputs) == register
+    registered(local.cloud, "v1", gates=FAILED[:1])
+    assert after(mine, outputs) == register
+    credit("promote", "v1", "--now", "--by", "ada")
+    assert after(mine, outputs) == f"credit score examples/application.json --product {mine}"
+    (folder / "application.json").write_text("{}")
+    assert after(mine, outputs) == f"credit score private/{mine}/application.json --product {mine}"
+    assert after(mine, {}) == f"credit models history --product {mine}"

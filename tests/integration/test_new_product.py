@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import pty
@@ -18,7 +19,8 @@ import pytest
 from credit_cli import main
 from credit_cli.checkout import Checkout
 from credit_cli.new_product import command
-from credit_cli.new_product.guess import reason_of
+from credit_cli.new_product.as_written import NOTE
+from credit_cli.new_product.description import reason_of
 from credit_core.domain.application import ApplicationReader
 from credit_core.domain.credit_lint import credit_lint
 from credit_core.domain.findings import Severity
@@ -143,7 +145,7 @@ def test_the_same_file_gives_the_same_files(lender: Lender) -> None:
     lender.new(path)
     first = [it.read_bytes() for it in (lender.definition, lender.table)]
 
-    lender.new(path, "--force")
+    lender.new(path)
 
     assert [it.read_bytes() for it in (lender.definition, lender.table)] == first
 
@@ -158,6 +160,77 @@ def test_what_a_person_changed_is_not_overwritten(lender: Lender) -> None:
     assert code == 2
     assert "mine.py exists" in error
     assert lender.definition.read_text() == "changed"
+
+
+def test_what_nobody_changed_is_replaced_with_every_further_option(lender: Lender) -> None:
+    path = lender.file(as_csv(PLAIN | {"customer_id": lambda it: it.number % 400}))
+
+    lender.new(path, "--view", "bureau=late_payments")
+    lender.new(path, "--ignore", "housing")
+    lender.new(path, "--keep", "housing")
+
+    assert feature(lender.product, "housing").categories
+    assert not (lender.root / "private" / "mine" / "rows.jsonl").exists()
+    require_usable(lender)
+
+
+@pytest.mark.parametrize("name", ["application.json", "loans.parquet", "rows.jsonl"])
+def test_a_prepared_file_that_a_person_changed_needs_force(lender: Lender, name: str) -> None:
+    path = lender.file(as_csv(PLAIN | {"customer_id": lambda it: it.number % 400}))
+    lender.new(path, "--view", "bureau=late_payments")
+    changed = lender.root / "private" / "mine" / name
+    changed.write_bytes(changed.read_bytes() + b" ")
+    held = changed.read_bytes()
+
+    code, _, error = lender.run(path)
+
+    assert code == 2
+    assert f"mine.py exists, and private/mine/{name} was changed since" in error
+    assert changed.read_bytes() == held
+    lender.new(path, "--force")
+    lender.new(path)
+
+
+@pytest.mark.parametrize("note", [None, b"", b"\xff\x00", b"no digest  products/mine.py\n"])
+def test_without_a_note_of_what_was_written_nothing_is_replaced(
+    lender: Lender, note: bytes | None
+) -> None:
+    """As for a definition that somebody wrote, or that came with the checkout."""
+    path = lender.file(as_csv(PLAIN))
+    lender.new(path)
+    noted = lender.root / "private" / "mine" / NOTE
+    noted.unlink()
+    if note is not None:
+        noted.write_bytes(note)
+
+    assert lender.run(path)[0] == 2
+
+
+def test_a_run_that_is_refused_leaves_all_as_it_was(lender: Lender) -> None:
+    path = lender.file(as_csv(PLAIN))
+    lender.new(path)
+    first = [it.read_bytes() for it in (lender.definition, lender.table)]
+
+    code, _, _ = lender.run(path, "--time", "housing")
+
+    assert code == 2
+    assert [it.read_bytes() for it in (lender.definition, lender.table)] == first
+    lender.new(path)
+
+
+def test_the_note_is_in_the_form_that_other_programs_check(lender: Lender) -> None:
+    lender.new(lender.file(as_csv(PLAIN)))
+
+    lines = (lender.root / "private" / "mine" / NOTE).read_text().splitlines()
+
+    for line in lines:
+        digest, _, name = line.partition("  ")
+        assert hashlib.sha256((lender.root / name).read_bytes()).hexdigest() == digest
+    assert [line.rpartition("/")[2] for line in lines] == [
+        "mine.py",
+        "application.json",
+        "loans.parquet",
+    ]
 
 
 def german(it: Loan) -> dict[str, object]:
