@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from credit_cli.capacity_plan import Load, plan
-from credit_cli.completion import products
 from credit_cli.costs import SHAPES, Use, costs, total
 from credit_cli.errors import UsageError, suggestion
-from credit_cli.known_product import DEFAULT_PRODUCT, known_product
+from credit_cli.known_product import DEFAULT_PRODUCT, known_product, product_names
 from credit_cli.prices import SECONDS_A_MONTH
 from credit_cli.terminal import Json, print_json, say
 
@@ -42,7 +41,7 @@ def capacity(
     ] = 0,
     like: Annotated[str, typer.Option(help="The stage to cost: dev or prod.")] = "prod",
     product: Annotated[
-        str, typer.Option(help="Whose feature views are read.", autocompletion=products)
+        str, typer.Option(help="Whose feature views are read.", autocompletion=product_names)
     ] = DEFAULT_PRODUCT,
     as_json: Json = False,
 ) -> None:

@@ -7,13 +7,12 @@ awaited; without an answer nothing is completed, and nothing is ever said.
 from __future__ import annotations
 
 import os
-import pkgutil
 import threading
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import typer  # noqa: TC002 (Typer reads annotations at run time)
 
+from credit_cli.known_product import DEFAULT_PRODUCT
 from credit_cli.target import LOCAL, STAGE_VARIABLE, STAGES, choose
 
 if TYPE_CHECKING:
@@ -28,13 +27,6 @@ MOMENT_SECONDS = 2.0
 """How long a deployment may take; most of it goes by before the first call is sent."""
 MOMENT_VARIABLE = "CREDIT_COMPLETION_SECONDS"
 """Another time for it, where a machine or a network is slow."""
-DEFAULT_PRODUCT = "personal_loan"
-
-
-def products() -> list[str]:
-    """Return the products, by the names of their files: none is imported."""
-    package = import_module("products")
-    return [module.name for module in pkgutil.iter_modules(package.__path__)]
 
 
 def stages() -> list[str]:

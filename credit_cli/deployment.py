@@ -11,9 +11,8 @@ from botocore.exceptions import ClientError
 
 from credit_cli.aws import ACCOUNT, AccountAws, LocalAws, cdk_environment
 from credit_cli.checkout import Checkout
-from credit_cli.completion import products
 from credit_cli.errors import DeploymentError, UnreachableError, UsageError, suggestion
-from credit_cli.known_product import DEFAULT_PRODUCT
+from credit_cli.known_product import DEFAULT_PRODUCT, product_names
 from credit_cli.local_cloud import REGION, LocalCloud
 from credit_cli.target import LOCAL, announce, target, unless_misspelt
 
@@ -331,7 +330,7 @@ def deployed(
         )
     deployment = Deployment.read(aws, product, stage=chosen.stage)
     if deployment is None:
-        if product not in (known := products()):
+        if product not in (known := product_names()):
             raise UsageError(
                 f"there is no product {product!r}", hint=suggestion(product, known, kind="products")
             )

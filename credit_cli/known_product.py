@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import pkgutil
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from credit_cli import completion
-
 if TYPE_CHECKING:
     from credit_core.domain.product import CreditProduct
 
 DEFAULT_PRODUCT = "personal_loan"
+
+
+def product_names() -> list[str]:
+    """Return the products, by the names of their files: none is imported."""
+    package = import_module("products")
+    return [module.name for module in pkgutil.iter_modules(package.__path__)]
+
+
 DeployedProduct = Annotated[
     str,
-    typer.Option(
-        "--product", help="The product that is deployed.", autocompletion=completion.products
-    ),
+    typer.Option("--product", help="The product that is deployed.", autocompletion=product_names),
 ]
 
 

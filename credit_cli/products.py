@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from credit_cli import completion
 from credit_cli.errors import ExitCode, suggestion
-from credit_cli.known_product import product_or_file
+from credit_cli.known_product import product_names, product_or_file
 from credit_cli.new_product.command import new
 from credit_cli.product_sections import Section  # noqa: TC001 (Typer reads annotations at run time)
 from credit_cli.terminal import Json, print_json, say
@@ -64,7 +63,7 @@ def check(
         str,
         typer.Argument(
             help="A module under products/, or the path of a definition file.",
-            autocompletion=completion.products,
+            autocompletion=product_names,
         ),
     ],
     *,
@@ -122,7 +121,7 @@ def show_faults(error: InvalidProductError, *, as_json: bool) -> None:
     typer.echo(
         f"error: product {error.product} has {count} fault{'s' if count != 1 else ''}", err=True
     )
-    meant = suggestion(error.product, completion.products(), kind="products")
+    meant = suggestion(error.product, product_names(), kind="products")
     for fault in error.faults:
         is_misspelt = fault.startswith(NO_SUCH_FILE) and meant.startswith("did you mean")
         typer.echo(f"  {fault}{f'; {meant}' if is_misspelt else ''}", err=True)

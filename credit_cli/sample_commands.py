@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from credit_cli.completion import products
-from credit_cli.known_product import DEFAULT_PRODUCT, known_product
+from credit_cli.known_product import DEFAULT_PRODUCT, known_product, product_names
 from credit_cli.terminal import Json, print_json, progress_for, say, to_day
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def generate(
     applicants: Annotated[int, typer.Option(help="People with a history.")],
     out: Annotated[Path, typer.Option(help="Folder to write to; it must be empty or new.")],
     product: Annotated[
-        str, typer.Option(help="Whose tables to fill.", autocompletion=products)
+        str, typer.Option(help="Whose tables to fill.", autocompletion=product_names)
     ] = DEFAULT_PRODUCT,
     months: Annotated[
         int, typer.Option(help="Months of applications; histories begin two earlier.")

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from credit_cli.completion import products
 from credit_cli.errors import ExitCode
+from credit_cli.known_product import product_names, product_or_file
 from credit_cli.terminal import Json, interruptible_queries, print_json, progress_for, say
 
 
@@ -33,7 +33,7 @@ def train(
         str,
         typer.Option(
             help="A name under products/, or the path of a definition file that ends in .py.",
-            autocompletion=products,
+            autocompletion=product_names,
             show_default=False,
         ),
     ],
@@ -88,8 +88,7 @@ def train(
     Exit codes: 0 all gates passed; 1 a gate failed (the files are written all the same), or the
     data cannot support a model; 2 used wrongly, or --data is no such table.
     """
-    from credit_cli.known_product import product_or_file  # noqa: PLC0415 (NumPy takes its time)
-    from credit_cli.training_rendering import (  # noqa: PLC0415 (as above)
+    from credit_cli.training_rendering import (  # noqa: PLC0415 (NumPy takes its time)
         data_lines,
         model_lines,
         summary,
