@@ -65,7 +65,7 @@ unit: env  ## Unit tests and doctests
 integration: env  ## Tests of parts together: functions, stacks, contracts, the command
 	@$(IN_VENV) pytest -n 2 --dist loadfile tests/contract tests/infrastructure tests/integration
 
-# Those that share a cloud one after the other, beside them those that start their own.
+# Those that share this checkout one after the other, beside them those with a copy of it.
 end-to-end: env  ## Tests on the local cloud and in a browser
 	@$(IN_VENV) python -m layers.build --platform host
 	@$(IN_VENV) pytest -n 2 --dist loadgroup tests/end_to_end

@@ -28,11 +28,7 @@ if TYPE_CHECKING:
 DEMO_SECONDS = 900
 DEMO_VARIABLE = "CREDIT_TESTS_DEMO"
 """What `credit demo` printed, for tests that others start on a cloud where it has run."""
-WITH_A_CLOUD_OF_ITS_OWN = {
-    "test_enforced_permissions.py",
-    "test_new_product.py",
-    "test_tutorial.py",
-}
+WITH_A_CHECKOUT_OF_ITS_OWN = {"test_new_product.py", "test_tutorial.py"}
 CREDIT = Path(sys.executable).parent / "credit"
 
 
@@ -116,10 +112,10 @@ class Caller:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what shares a cloud; beside it another process runs what starts its own."""
+    """Keep together what shares this checkout, of which one command at a time may change the cloud."""
     for item in items:
         if item.path.parent == Path(__file__).parent:
-            alone = item.path.name in WITH_A_CLOUD_OF_ITS_OWN
+            alone = item.path.name in WITH_A_CHECKOUT_OF_ITS_OWN
             item.add_marker(pytest.mark.xdist_group("its own" if alone else "shared"))
 
 
