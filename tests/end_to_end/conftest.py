@@ -112,7 +112,7 @@ class Caller:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what shares this checkout, of which one command at a time may change the cloud."""
+    """Keep together what shares this checkout: one command at a time may change its cloud."""
     for item in items:
         if item.path.parent == Path(__file__).parent:
             alone = item.path.name in WITH_A_CHECKOUT_OF_ITS_OWN
