@@ -111,6 +111,7 @@ class Caller:
         return api.send(method, f"{self.deployment.api_url}{path}", headers, body=body)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep together what shares this checkout: one command at a time may change its cloud."""
     for item in items:
