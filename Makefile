@@ -62,13 +62,16 @@ workflows: env  ## Lint the workflows, by actionlint, shellcheck and zizmor
 unit: env  ## Unit tests and doctests
 	@$(IN_VENV) pytest -n 2 tests/unit layers/core/python/credit_core products model_build cdk_app credit_cli docs_site
 
-integration: env  ## Tests of parts together: functions, stacks, contracts, the command
-	@$(IN_VENV) pytest -n 2 --dist loadfile tests/contract tests/infrastructure tests/integration
+# They have a copy of this checkout, and so a local cloud of their own.
+APART := tests/end_to_end/test_new_product.py tests/end_to_end/test_tutorial.py
 
-# Those that share this checkout one after the other, beside them those with a copy of it.
-end-to-end: env  ## Tests on the local cloud and in a browser
+integration: env  ## Tests of parts together: functions, stacks, contracts, the command, guides
 	@$(IN_VENV) python -m layers.build --platform host
-	@$(IN_VENV) pytest -n 2 --dist loadgroup tests/end_to_end
+	@$(IN_VENV) pytest -n 2 --dist loadfile tests/contract tests/infrastructure tests/integration $(APART)
+
+# They share a cloud: one after the other.
+end-to-end: env  ## Tests on the local cloud and in a browser
+	@$(IN_VENV) pytest tests/end_to_end $(APART:%=--ignore=%)
 
 performance: env  ## Tests that measure ratios, one at a time
 	@$(IN_VENV) pytest tests/performance

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 DEMO_SECONDS = 900
 DEMO_VARIABLE = "CREDIT_TESTS_DEMO"
 """What `credit demo` printed, for tests that others start on a cloud where it has run."""
-WITH_A_CHECKOUT_OF_ITS_OWN = {"test_new_product.py", "test_tutorial.py"}
 CREDIT = Path(sys.executable).parent / "credit"
 
 
@@ -109,15 +108,6 @@ class Caller:
         text = document if isinstance(document, str) else json.dumps(document)
         body = None if document is None else text.encode()
         return api.send(method, f"{self.deployment.api_url}{path}", headers, body=body)
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what shares this checkout: one command at a time may change its cloud."""
-    for item in items:
-        if item.path.parent == Path(__file__).parent:
-            alone = item.path.name in WITH_A_CHECKOUT_OF_ITS_OWN
-            item.add_marker(pytest.mark.xdist_group("its own" if alone else "shared"))
 
 
 def a_free_port() -> int:
