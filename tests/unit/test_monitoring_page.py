@@ -179,3 +179,17 @@ def test_a_day_in_the_past_without_decisions_leaves_a_gap_and_does_no_harm() -> 
     gaps = [day["approve"] is None for day in figures["days"]]
     assert gaps == [False, True, True, False, False]
     Outline(monitoring_page(PRODUCT, days.monitor()).decode())
+
+
+def test_each_model_s_table_has_a_name_of_its_own() -> None:
+    days = MonitoredDays()
+    days.decide(A_DAY, 150, model=days.trained("v1"))
+    days.decide(A_DAY, 150, model=days.trained("v2"), seed=1)
+
+    page = monitoring_page(PRODUCT, days.monitor()).decode()
+
+    named = re.findall(r'aria-label="(Every input[^"]*)"', page)
+    assert [name.partition(".")[0] for name in sorted(named)] == [
+        "Every input of v1",
+        "Every input of v2",
+    ]

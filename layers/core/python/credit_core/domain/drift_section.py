@@ -94,7 +94,8 @@ def drift_section(model: Figures, *, alone: bool) -> Section:
                     ),
                     kind="panels",
                 ),
-                _drift_table(drift),
+                # The caption is what a screen reader tells tables of several models apart by.
+                _drift_table(drift, "" if alone else f" of {version}"),
             )
         ),
     )
@@ -129,7 +130,7 @@ def _of(inputs: Sequence[Figures], most: int) -> str:
     return f", the {most} that moved most of {len(inputs)}" if len(inputs) > most else ""
 
 
-def _drift_table(drift: Figures) -> Markup:
+def _drift_table(drift: Figures, of_model: str) -> Markup:
     rows = [
         [
             Markup(words.breakable(each["name"])),
@@ -147,7 +148,8 @@ def _drift_table(drift: Figures) -> Markup:
         for each in drift["inputs"]
     ]
     return Table(
-        caption="Every input. By chance: what one sample in twenty passes where nothing has moved",
+        caption=f"Every input{of_model}. By chance: what one sample in twenty passes where nothing "
+        "has moved",
         headings=(
             *("Input", "Index", "By chance", "Verdict", "Most of it", "Unknown then"),
             *("Unknown now", "From before", "By chance"),
