@@ -294,9 +294,7 @@ def _unit_of_time_or_share(profile: Profile) -> str | None:  # noqa: PLR0911 (as
         return "points"
     if profile.is_whole and has_word(lexicon.TIMES, name):
         return "count"
-    if has_word(
-        r"months?|mths?|term|duration|tenor|laufzeit|mob|meses|mois|mesi|plazo|prazo", name
-    ):
+    if has_word(lexicon.IN_MONTHS, name):
         return "months"
     if has_word(r"years?|yrs?|jahre|yoj", name):
         return "years"

@@ -233,6 +233,9 @@ CODES = re.compile(
 )
 """Numbers that only name something: one more is not more of it."""
 TIMES = re.compile(r"(number|num|no|count)_of_times?\w*|times?_\w+|count|cnt")
+IN_MONTHS = re.compile(
+    r"months?|mths?|term|duration|tenor|laufzeit|mob|meses|mois|mesi|plazo|prazo"
+)
 COUNTS = re.compile(
     r"number|num|count|cnt|no|inq\w*|delinq\w*|open|accounts?|acc|lines?|times|trades?|pub_rec"
     r"|numero|nombre_de|bankruptcies|dependents|existing_credits|mort_acc|total_acc|clno|derog|ninq|anzahl|pulls|inquiries|cards"

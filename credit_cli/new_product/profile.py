@@ -202,7 +202,7 @@ def _has_comma_decimals(sampled: Sequence[Sequence[str]]) -> bool:
 def _form(texts: Sequence[str], name: str, *, order: DayOrder | None, comma_decimals: bool) -> Form:
     dates = date_form(texts, name, order=order)
     if dates is None or (not any(map(THREE_NUMBERS.match, texts)) and texts[0].isalpha()):
-        return number_form(texts, comma_decimals=comma_decimals) or Form(Kind.TEXT)
+        return number_form(texts, name, comma_decimals=comma_decimals) or Form(Kind.TEXT)
     return dates
 
 

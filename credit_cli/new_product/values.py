@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from credit_cli.new_product.lexicon import IN_MONTHS, has_word
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 UNKNOWN = frozenset(
     (
@@ -93,6 +95,8 @@ _UNITS_WORDS = {
     "days": "day days tag tage días dias jours giorni",
     "times": "x",
 }
+_LETTERS = {"d": "days", "y": "years"}
+"""Units of one letter, behind the digits only."""
 UNITS = {word: meant for meant, words in _UNITS_WORDS.items() for word in words.split()}
 THOUSANDS = ("k", "K")
 """Behind the digits: as in 2.7k."""
@@ -102,7 +106,7 @@ GROUPING = "'\N{RIGHT SINGLE QUOTATION MARK} \N{NO-BREAK SPACE}\N{NARROW NO-BREA
 _DIGITS = rf"[0-9][0-9.,{GROUPING}]*|[.,][0-9]+"
 NUMBER = (
     rf"(?P<open>\(?)[-+{MINUS}]?\s*(?P<before>{_SIGNS})?\s*[-+{MINUS}]?\s*(?P<digits>{_DIGITS})"
-    rf"(?P<power>[eE][-+]?[0-9]+)?\s*(?P<after>%|[xX]|[kK]|{_SIGNS})?(?P<close>\)?)-?"
+    rf"(?P<power>[eE][-+]?[0-9]+)?\s*(?P<after>%|[xXkKdDyYmM]|{_SIGNS})?(?P<close>\)?)-?"
 )
 PLAIN = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\Z")
 _NUMBER = re.compile(NUMBER)
@@ -151,11 +155,14 @@ def is_plain_number(text: str) -> bool:
     return bool(PLAIN.match(text.strip()))
 
 
-def number_form(texts: Sequence[str], *, comma_decimals: bool = False) -> Form | None:
+def number_form(
+    texts: Sequence[str], name: str = "", *, comma_decimals: bool = False
+) -> Form | None:
     """Return how texts are numbers, None where they are none.
 
     Args:
         texts: Different texts of one column, none of them unknown.
+        name: The column's clean name: 24 M is months where it says so, and may be millions else.
         comma_decimals: Whether other columns of the file have decimal commas.
     """
     if any(re.fullmatch(r"0[0-9]+", text) for text in texts):
@@ -164,16 +171,19 @@ def number_form(texts: Sequence[str], *, comma_decimals: bool = False) -> Form |
     if plain < (1 - MOST_STRANGE) * len(texts) or _grouped_by_points(
         texts, comma_decimals=comma_decimals
     ):
-        return _dressed_number(texts, comma_decimals=comma_decimals)
+        letters = _LETTERS | ({"m": "months"} if has_word(IN_MONTHS, name) else {})
+        return _dressed_number(texts, letters, comma_decimals=comma_decimals)
     if any(text.isdigit() and len(text) > LONGEST_NUMBER for text in texts):
         return None
     return Form(Kind.NUMBER, _finite("TRY_CAST({} AS DOUBLE)"))
 
 
-def _dressed_number(texts: Sequence[str], *, comma_decimals: bool) -> Form | None:
+def _dressed_number(
+    texts: Sequence[str], letters: Mapping[str, str], *, comma_decimals: bool
+) -> Form | None:
     """Return how texts are numbers with signs of money, units, thousands or decimal commas."""
     matched = [found for text in texts if (found := _NUMBER.fullmatch(text))]
-    units = Counter(_unit(found) for found in matched)
+    units = Counter(_unit(found, letters) for found in matched)
     digits = [found["digits"].strip(GROUPING) for found in matched]
     blanks = [text for text in digits if set(text) & set(GROUPING)]
     decimal, sure = _decimal_sign(digits, comma_decimals=comma_decimals)
@@ -237,13 +247,13 @@ def _finite(sql: str) -> str:
     return f"CASE WHEN isfinite({sql}) THEN {sql} END"
 
 
-def _unit(found: re.Match[str]) -> str | None:
+def _unit(found: re.Match[str], letters: Mapping[str, str]) -> str | None:
     """Return the unit beside the digits, "" for none, None for a word that is no unit."""
     units = set()
-    for sign in (found["before"], found["after"]):
+    for sign, more in ((found["before"], {}), (found["after"], letters)):
         if sign and sign not in THOUSANDS:
             word = sign.lower().rstrip(".")
-            units.add(CURRENCIES.get(word) or UNITS.get(word))
+            units.add(CURRENCIES.get(word) or UNITS.get(word) or more.get(word))
     if len(units) > 1 or None in units or bool(found["open"]) != bool(found["close"]):
         return None
     return units.pop() if units else ""

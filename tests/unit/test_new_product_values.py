@@ -30,6 +30,8 @@ def read(form: Form, texts: list[str]) -> list[object]:
         (["EUR 12.50", "EUR 1,000.00"], [12.5, 1000], "EUR"),
         (["13.5%", "7 %", "100%"], [13.5, 7, 100], "percent"),
         (["36 months", "60 months"], [36, 60], "months"),
+        (["30d", "7 D", "0"], [30, 7, 0], "days"),
+        (["2y", "1.5y"], [2, 1.5], "years"),
         (["12-", "5"], [-12, 5], None),
         (["\N{MINUS SIGN}3,5", "4,5"], [-3.5, 4.5], None),
         ([".5", "0.25"], [0.5, 0.25], None),
@@ -56,10 +58,22 @@ def test_numbers_are_read_as_they_are_meant(
         ["1", "two", "3"],
         ["4111111111111111", "5500000000000004"],
         ["12 apples", "13 apples"],
+        ["24 M", "36 M"],  # months or millions, where the name does not say
+        ["d 30", "30 d", "y 2"],
     ],
 )
 def test_what_only_looks_like_a_number_stays_text(texts: list[str]) -> None:
     assert number_form(texts) is None
+
+
+def test_an_m_behind_digits_is_months_where_the_column_is_named_so() -> None:
+    texts = ["24 M", "36m"]
+    form = number_form(texts, "loan_term")
+
+    assert form is not None
+    assert form.unit == "months"
+    assert read(form, texts) == [24, 36]
+    assert number_form(texts, "loan_amount") is None
 
 
 def test_a_comma_before_three_digits_parts_thousands_unless_the_file_has_decimal_commas() -> None:
