@@ -82,16 +82,16 @@ def approved(
 
 @pytest.fixture
 def skew(credit: Credit, aws: LocalAws, deployment: Deployment) -> Callable[[], dict[str, Any]]:
-    """Return what compares today's decisions with the lake, once all of them are archived."""
+    """Return what compares decisions since this day with the lake, once all are archived."""
     lambda_: LambdaClient = aws.client("lambda")
-    today = str(datetime.now(UTC).date())
+    first = str(datetime.now(UTC).date())
 
     def skew() -> dict[str, Any]:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while credit("archive", "check", check=False).returncode:
             assert time.monotonic() < deadline
             time.sleep(0.2)
-        event = json.dumps({"from": today, "to": today}).encode()
+        event = json.dumps({"from": first, "to": str(datetime.now(UTC).date())}).encode()
         answer = lambda_.invoke(FunctionName=deployment["SkewFunction"], Payload=event)
         document = json.load(answer["Payload"])
         assert not answer.get("FunctionError"), document
