@@ -69,9 +69,10 @@ integration: env  ## Tests of parts together: functions, stacks, contracts, the 
 	@$(IN_VENV) python -m layers.build --platform host
 	@$(IN_VENV) pytest -n 2 --dist loadfile tests/contract tests/infrastructure tests/integration $(APART)
 
-# They share a cloud: one after the other.
+# Two local clouds, and the files of tests shared out between them: half of the time is waiting.
 end-to-end: env  ## Tests on the local cloud and in a browser
-	@$(IN_VENV) pytest tests/end_to_end $(APART:%=--ignore=%)
+	@$(IN_VENV) python -m layers.build --platform host
+	@$(IN_VENV) pytest -n 2 --dist loadfile tests/end_to_end $(APART:%=--ignore=%)
 
 performance: env  ## Tests that measure ratios, one at a time
 	@$(IN_VENV) pytest tests/performance
@@ -132,5 +133,5 @@ local-down:  ## Stop the local cloud and remove what it holds
 		$(IN_VENV) credit local down
 
 clean:  ## Remove everything that make has created; stop the local cloud first
-	rm -rf .venv .cloud-venv node_modules docs_site/node_modules .build .local .local-enforcing cdk.out \
+	rm -rf .venv .cloud-venv node_modules docs_site/node_modules .build .local .local-* cdk.out \
 		.mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from credit_cli.errors import PreconditionError
+from credit_cli.errors import PreconditionError, UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
 
 ENFORCE_VARIABLE = "CREDIT_LOCAL_ENFORCE"
 """Set to 1, commands mean another local cloud beside the usual one: it enforces IAM."""
+
+NAME_VARIABLE = "CREDIT_LOCAL_NAME"
+"""Where it is set, commands mean another local cloud of that name, beside the usual one."""
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 FREE_DISK_NEEDED_GB = 2.0
 """Layers unzipped per Lambda worker, the emulator's S3 and the CDK's assets: about 1 GB."""
@@ -31,8 +36,19 @@ class Checkout:
 
     @property
     def local(self) -> Path:
-        """All that the local cloud writes; `credit local down` removes it."""
-        return self.root / (".local-enforcing" if enforces() else ".local")
+        """All that the local cloud writes; `credit local down` removes it.
+
+        Raises:
+            UsageError: The environment names a local cloud by what is no name.
+        """
+        name = os.environ.get(NAME_VARIABLE, "")
+        if name and not NAME.fullmatch(name):
+            raise UsageError(
+                f"{NAME_VARIABLE}={name} is no name of a local cloud",
+                hint="write it in small letters, digits and hyphens",
+            )
+        words = (".local", name, "enforcing" if enforces() else "")
+        return self.root / "-".join(word for word in words if word)
 
     @property
     def build(self) -> Path:

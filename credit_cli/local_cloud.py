@@ -67,7 +67,7 @@ def wanted_port(option: int | None = None) -> int:
 
 
 class LocalCloud:
-    """The one local cloud of a checkout."""
+    """A local cloud of a checkout: the one of its folder."""
 
     def __init__(self, checkout: Checkout) -> None:
         self.checkout = checkout
@@ -77,14 +77,14 @@ class LocalCloud:
 
     @contextlib.contextmanager
     def exclusively(self) -> Iterator[None]:
-        """Hold the checkout's lock, so that two commands never start or stop it at once.
+        """Hold its lock, so that two commands never start or stop it at once.
 
         Raises:
             LocalCloudError: Another command holds it.
         """
-        # Beside `.local`, because `.local` comes and goes under the lock.
+        # Not in its folder, because that comes and goes under the lock.
         self.checkout.build.mkdir(exist_ok=True)
-        with (self.checkout.build / "local-cloud.lock").open("w") as lock:
+        with (self.checkout.build / f"{self.folder.name[1:]}.lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -17,7 +17,7 @@ import pytest
 
 from credit_cli import api
 from credit_cli.aws import LocalAws
-from credit_cli.checkout import Checkout, enforces
+from credit_cli.checkout import NAME_VARIABLE, Checkout, enforces
 from credit_cli.deployment import Deployment
 from credit_cli.local_cloud import LocalCloud
 from tests.end_to_end.enforcement import as_the_emulator_asks
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 DEMO_SECONDS = 900
 DEMO_VARIABLE = "CREDIT_TESTS_DEMO"
 """What `credit demo` printed, for tests that others start on a cloud where it has run."""
+FIRST = ("master", "gw0")
+"""What pytest-xdist calls the only process, and the first of several."""
 CREDIT = Path(sys.executable).parent / "credit"
 
 
@@ -117,7 +119,16 @@ def a_free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def credit() -> Iterator[Credit]:
+def cloud_of_ones_own(worker_id: str) -> Iterator[None]:
+    """Where several processes test at once, all but the first mean a local cloud of their own."""
+    with pytest.MonkeyPatch.context() as environment:
+        if worker_id not in FIRST:
+            environment.setenv(NAME_VARIABLE, worker_id)
+        yield
+
+
+@pytest.fixture(scope="session")
+def credit(cloud_of_ones_own: None) -> Iterator[Credit]:  # noqa: ARG001 (before all others)
     """The command, with the local cloud up: the one that runs, else one of the tests' own."""
     ran_before = LocalCloud(Checkout()).running() is not None
     environment = dict(os.environ)

@@ -282,6 +282,30 @@ def test_a_local_cloud_that_enforces_permissions_is_another_one(
     assert emulator_environment(tmp_path, 4566, enforcing=True)["AUTH"] == "true"
 
 
+def test_a_local_cloud_with_a_name_lies_beside_the_usual_one(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with LocalCloud(checkout).exclusively():
+        monkeypatch.setenv("CREDIT_LOCAL_NAME", "second")
+
+        assert checkout.local.name == ".local-second"
+        with LocalCloud(checkout).exclusively():
+            pass
+
+    monkeypatch.setenv("CREDIT_LOCAL_ENFORCE", "1")
+    assert checkout.local.name == ".local-second-enforcing"
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "a/b", "A", "-", " "])
+def test_a_name_that_is_no_folder_is_refused(
+    name: str, checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDIT_LOCAL_NAME", name)
+
+    with pytest.raises(UsageError, match="is no name of a local cloud"):
+        LocalCloud(checkout)
+
+
 def test_the_port_comes_from_the_option_then_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
