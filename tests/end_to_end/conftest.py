@@ -21,11 +21,13 @@ from credit_cli.checkout import NAME_VARIABLE, Checkout, enforces
 from credit_cli.deployment import Deployment
 from credit_cli.local_cloud import LocalCloud
 from tests.end_to_end.enforcement import as_the_emulator_asks
+from tests.end_to_end.on_call import ENDING_TRIALS, OnCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 DEMO_SECONDS = 900
+ARCHIVED_SECONDS = 120
 DEMO_VARIABLE = "CREDIT_TESTS_DEMO"
 """What `credit demo` printed, for tests that others start on a cloud where it has run."""
 FIRST = ("master", "gw0")
@@ -181,6 +183,27 @@ def callers(aws: LocalAws, deployment: Deployment) -> dict[str, Caller]:
         for kind in api.ClientKind
     }
     return {**callers, "nobody": Caller(deployment, "")}
+
+
+@pytest.fixture(scope="session")
+def archived(credit: Credit) -> Callable[[], None]:
+    """Return what waits until all that was decided is archived."""
+
+    def archived() -> None:
+        deadline = time.monotonic() + ARCHIVED_SECONDS
+        while credit("archive", "check", check=False).returncode:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
+    return archived
+
+
+@pytest.fixture
+def no_trial_ends(aws: LocalAws, deployment: Deployment) -> None:
+    """No alarm rings that takes models back: other tests may have made them ring."""
+    on_call = OnCall(aws, deployment)
+    for alarm in ENDING_TRIALS:
+        on_call.calm(alarm)
 
 
 @pytest.fixture

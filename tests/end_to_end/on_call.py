@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from credit_cli.deployment import Deployment
 
 TOPICS = {"page": "PageTopic", "inform": "InformTopic"}
+ENDING_TRIALS = ("challenger-failures", "model-load-failure")
+"""What takes a model back on the local cloud, see `cdk_app/stages.py`."""
 PATIENCE_SECONDS = 45
 CALM_SECONDS = 90
 """An alarm's period is a minute: what happened before it is forgotten then."""

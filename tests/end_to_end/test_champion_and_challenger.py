@@ -106,6 +106,7 @@ def settled(desk: Desk, *expected: str) -> dict[str, str]:
     return versions_of(desk())
 
 
+@pytest.mark.usefixtures("no_trial_ends")
 def test_a_challenger_goes_through_shadow_and_shares_to_champion_and_back(
     registry: S3DynamoModelRegistry,
     champion: ModelReference,

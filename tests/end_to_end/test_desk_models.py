@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -78,14 +78,19 @@ def test_the_report_of_a_model_is_shown_and_can_do_nothing(person: Visitor, cred
 
 
 def test_a_comparison_is_made_by_a_button(person: Visitor, credit: Credit) -> None:
+    last = datetime.now(UTC).date()
+    first = last - timedelta(days=1)
     person.visit("/models/comparison")
+    person.page.get_by_label("First day, UTC").fill(str(first))
+    person.page.get_by_label("Last day, UTC").fill(str(last))
 
     with person.page.expect_navigation():
         person.page.get_by_role("button", name="Compare now").click()
     person.page.wait_for_selector("text=/Made .* UTC of/")
 
-    found = credit.json("models", "compare")
-    assert f"from {found['from']} to {found['to']}" in person.text
+    found = credit.json("models", "compare", "--from", str(first), "--to", str(last))
+    assert f"{found['decisions']:,} decision" in person.text
+    assert f"from {first} to {last}" in person.text
     assert person.sound() == []
 
 
@@ -118,14 +123,11 @@ def test_a_day_is_monitored_by_a_button_and_its_page_shown(
 def caller_decided(
     callers: dict[str, Caller],
     an_application: Callable[..., dict[str, Any]],
-    credit: Credit,
+    archived: Callable[[], None],
 ) -> None:
     """Something was decided today, and is in the archive."""
     assert callers["application"]("POST", "/v1/decisions", an_application()).status == 200
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while credit("archive", "check", check=False).returncode:
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
+    archived()
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ from tests.end_to_end.conftest import CREDIT, Client, Credit
 from tests.end_to_end.model_variants import register_variant, registry_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from credit_cli.aws import LocalAws
@@ -114,7 +114,13 @@ def linked(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def values(
-    client: Client, aws: LocalAws, deployment: Deployment, credit: Credit, checkout: Path
+    client: Client,
+    aws: LocalAws,
+    deployment: Deployment,
+    *,
+    credit: Credit,
+    archived: Callable[[], None],
+    checkout: Path,
 ) -> dict[str, str]:
     """What stands for the words in capitals, and the files that a page takes for given."""
     example = json.loads(Checkout().example_application.read_bytes())
@@ -133,6 +139,7 @@ def values(
         },
     }
     (checkout / "row.json").write_text(json.dumps(row), encoding="utf-8")
+    archived()
     for bucket, kept, folder in (
         ("ReceiptsBucket", f"receipts/{PRODUCT}/", "receipts"),
         ("ModelsBucket", f"{PRODUCT}/", f"models/{PRODUCT}"),
@@ -263,6 +270,7 @@ def test_a_command_of_the_documents_does_what_it_says(
     assert "Traceback (most recent call last)" not in done.said
 
 
+@pytest.mark.usefixtures("no_trial_ends")
 def test_what_moves_a_model_does_so(
     credit: Credit,
     values: dict[str, str],

@@ -81,16 +81,15 @@ def approved(
 
 
 @pytest.fixture
-def skew(credit: Credit, aws: LocalAws, deployment: Deployment) -> Callable[[], dict[str, Any]]:
+def skew(
+    archived: Callable[[], None], aws: LocalAws, deployment: Deployment
+) -> Callable[[], dict[str, Any]]:
     """Return what compares decisions since this day with the lake, once all are archived."""
     lambda_: LambdaClient = aws.client("lambda")
     first = str(datetime.now(UTC).date())
 
     def skew() -> dict[str, Any]:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while credit("archive", "check", check=False).returncode:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        archived()
         event = json.dumps({"from": first, "to": str(datetime.now(UTC).date())}).encode()
         answer = lambda_.invoke(FunctionName=deployment["SkewFunction"], Payload=event)
         document = json.load(answer["Payload"])

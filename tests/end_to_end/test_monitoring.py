@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -25,20 +24,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.end_to_end
 
 BATCHES, A_BATCH = 3, 100
-PATIENCE_SECONDS = 120
-
-
-@pytest.fixture
-def archived(credit: Credit) -> Callable[[], None]:
-    """Return what waits until all that was decided is archived."""
-
-    def archived() -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while credit("archive", "check", check=False).returncode:
-            assert time.monotonic() < deadline
-            time.sleep(0.5)
-
-    return archived
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from credit_core.domain.model_manifest import ModelReference
     from tests.end_to_end.conftest import Client, Credit
 
+pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("no_trial_ends")]
+
 PRODUCT = load_product("personal_loan")
 SWITCH_SECONDS = 10
 PATIENCE_SECONDS = 60
