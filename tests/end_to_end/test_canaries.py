@@ -23,6 +23,7 @@ import pytest
 
 from credit_cli import api
 from credit_cli.checkout import Checkout
+from credit_cli.log_lines import lines_since
 from credit_core.domain.feature_event import DETAIL_TYPE
 from credit_core.domain.review import adverse_action_codes
 from tests.builders import PRODUCT, features_of
@@ -309,9 +310,8 @@ class Places:
             for group in page["logGroups"]:
                 name = group["logGroupName"]
                 yield name
-                for events in logs.get_paginator("filter_log_events").paginate(logGroupName=name):
-                    for event in events["events"]:
-                        yield f"{event['logStreamName']} {event['message']}"
+                for event in lines_since(logs, name, 0):
+                    yield f"{event['logStreamName']} {event['message']}"
 
     def metrics(self) -> Iterator[str]:
         cloudwatch = self.aws.client("cloudwatch")

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from credit_cli.log_lines import lines_since
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -27,8 +29,6 @@ INCOME = 71_234.56
 INCOME_WRITTEN = re.compile(r"(?<![\w.])71,?234(?![0-9A-Za-z])")
 """Alone, because milliseconds since 1970 end in its digits once in 100 s."""
 LONGEST_SECONDS = 30
-MOST_LINES = 10_000
-"""What FilterLogEvents returns at once. Source: CloudWatch Logs API Reference."""
 
 
 @pytest.fixture(scope="module")
@@ -62,17 +62,6 @@ def test_no_table_holds_an_applicants_id(
         assert application["applicant_id"] not in text, output
 
 
-def lines_of(logs: CloudWatchLogsClient, group: str) -> Iterator[str]:
-    """Yield every line of a log group, some twice; the local cloud gives no token for more."""
-    since = 0
-    while True:
-        found = logs.filter_log_events(logGroupName=group, startTime=since)["events"]
-        yield from (event["message"] for event in found)
-        if len(found) < MOST_LINES:
-            return
-        since = max(found[-1]["timestamp"], since + 1)
-
-
 def test_no_log_holds_an_applicants_id_or_income(
     decided: Callable[[dict[str, Any]], dict[str, Any]],
     client: Client,
@@ -91,7 +80,7 @@ def test_no_log_holds_an_applicants_id_or_income(
     ]
 
     def said() -> list[str]:
-        return [line for group in groups for line in lines_of(logs, group)]
+        return [line["message"] for group in groups for line in lines_since(logs, group, 0)]
 
     # A function's words reach its log group after its answer its caller.
     ends = time.monotonic() + LONGEST_SECONDS
