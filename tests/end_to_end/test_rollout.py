@@ -29,12 +29,10 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("no_trial_ends")]
 
 PRODUCT = load_product("personal_loan")
+SWITCH_SECONDS = 10
 PATIENCE_SECONDS = 60
-SWITCH_SECONDS = GUARD_SECONDS = 30
-"""From the pointer to the answers, and from an alarm to the pointer: half of a period of alarms.
-
-A function that starts for it takes most, on a machine where another local cloud works as well.
-"""
+GUARD_SECONDS = 10
+"""From an alarm to the pointer of the former champion. A function that starts for it takes most."""
 ALARM = "credit-local-personal-loan-model-load-failure"
 
 
