@@ -133,5 +133,5 @@ local-down:  ## Stop the local cloud and remove what it holds
 		$(IN_VENV) credit local down
 
 clean:  ## Remove everything that make has created; stop the local cloud first
-	rm -rf .venv .cloud-venv node_modules docs_site/node_modules .build .local .local-* cdk.out \
+	rm -rf .venv .cloud-venv node_modules docs_site/node_modules .build .local* cdk.out \
 		.mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

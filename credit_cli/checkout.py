@@ -47,8 +47,9 @@ class Checkout:
                 f"{NAME_VARIABLE}={name} is no name of a local cloud",
                 hint="write it in small letters, digits and hyphens",
             )
-        words = (".local", name, "enforcing" if enforces() else "")
-        return self.root / "-".join(word for word in words if word)
+        # With a point, which no name has: called "enforcing", it is not the one that enforces.
+        folder = ".local-enforcing" if enforces() else ".local"
+        return self.root / (f"{folder}.{name}" if name else folder)
 
     @property
     def build(self) -> Path:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from credit_cli.errors import CliError, UsageError
-from credit_cli.known_product import known_product, product_names
+from credit_cli.known_product import DEFAULT_PRODUCT, known_product, product_names
 from credit_cli.output_file import require_writable
 from credit_cli.served_set import served
 from credit_cli.terminal import Json, interruptible_queries, print_json, progress_for, say
@@ -42,7 +42,7 @@ def build(
     *,
     product: Annotated[
         str, typer.Option(help="Whose training set to build.", autocompletion=product_names)
-    ] = "personal_loan",
+    ] = DEFAULT_PRODUCT,
     data: Annotated[
         Path, typer.Option(help="Folder laid out like the lake: PRODUCT/applications/ and so on.")
     ],

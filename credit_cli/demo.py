@@ -97,7 +97,9 @@ def bring_up(checkout: Checkout, progress: Progress, *, port: int, product: str)
         )
         deployment = Deployment.read(aws, product)
     if deployment is None:
-        raise DeploymentError("cdk deploy left no stack with outputs", hint="see .local/cdk.log")
+        raise DeploymentError(
+            "cdk deploy left no stack with outputs", hint=f"see {checkout.relative(cdk.log)}"
+        )
     return deployment
 
 

@@ -13,6 +13,7 @@ from credit_cli.errors import UnreachableError
 from credit_cli.known_product import DEFAULT_PRODUCT, DeployedProduct, known_product
 from credit_cli.load import Load, Plan, arrivals
 from credit_cli.terminal import Json, print_json, progress_for, say
+from credit_cli.translation import where_to_look
 
 
 def load(
@@ -87,4 +88,4 @@ def load(
     if run.interrupted:
         raise KeyboardInterrupt
     if not any(reply.status.isdigit() for reply in run.replies):
-        raise UnreachableError("no application was answered", hint="its log: .local/cloud.log")
+        raise UnreachableError("no application was answered", hint=where_to_look())

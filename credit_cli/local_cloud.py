@@ -75,6 +75,11 @@ class LocalCloud:
         self.log = self.folder / "cloud.log"
         self._state_file = self.folder / "cloud.json"
 
+    @property
+    def see_log(self) -> str:
+        """Where a person finds what it said."""
+        return f"its log: {self.checkout.relative(self.log)}"
+
     @contextlib.contextmanager
     def exclusively(self) -> Iterator[None]:
         """Hold its lock, so that two commands never start or stop it at once.
@@ -214,14 +219,14 @@ class LocalCloud:
             if process.poll() is not None:
                 raise LocalCloudError(
                     f"the local cloud ended at its start: {last_line(self.log)}",
-                    hint=f"its log: {self.checkout.relative(self.log)}",
+                    hint=self.see_log,
                 )
             if self._listens(cloud):
                 return
             time.sleep(POLL_SECONDS)
         raise LocalCloudError(
             f"the local cloud did not answer within {START_SECONDS:.0f} s",
-            hint=f"its log: {self.checkout.relative(self.log)}",
+            hint=self.see_log,
         )
 
 

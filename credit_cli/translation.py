@@ -16,7 +16,6 @@ from credit_cli.errors import CliError, UnreachableError, UsageError, suggestion
 from credit_cli.target import target, unless_misspelt
 from credit_core.errors import InvalidProductError
 
-SEE_LOG = "its log: .local/cloud.log"
 OF_PYDANTIC = "Value error, "
 """What Typer's checks put before a sentence of their own."""
 WHO_ASKS = "who is logged in, and where: AWS_PROFILE and AWS_REGION choose the account"
@@ -87,13 +86,23 @@ def _of_cloud(error: Exception) -> CliError | None:
     if not isinstance(error, ClientError | BotoCoreError):
         return None
     local = target().is_local
-    name, hint = ("the local cloud", SEE_LOG) if local else ("AWS", unless_misspelt(WHO_ASKS))
+    name, hint = "the local cloud" if local else "AWS", where_to_look()
     if isinstance(error, AwsConnectionError | HTTPClientError):
         return UnreachableError(f"{name} does not answer", hint=hint)
     text = " ".join(str(error).split())
     if local or isinstance(error, ClientError):
         return CliError(f"{name} refused a call: {text}", hint=hint)
     return CliError(f"AWS can't be asked: {text}", hint=hint)
+
+
+def where_to_look() -> str:
+    """Return where to look when what this command is about does not answer, or refuses."""
+    if not target().is_local:
+        return unless_misspelt(WHO_ASKS)
+    from credit_cli.checkout import Checkout  # noqa: PLC0415 (only here)
+    from credit_cli.local_cloud import LocalCloud  # noqa: PLC0415 (as above)
+
+    return LocalCloud(Checkout()).see_log
 
 
 def _of_product(error: InvalidProductError) -> CliError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from credit_cli.new_product import lexicon
@@ -16,15 +15,7 @@ from credit_cli.new_product.values import Kind
 from credit_core.domain.credit_lint import MANY_CATEGORIES
 from credit_core.domain.definitions import LONGEST_CATEGORY
 from credit_core.domain.findings import Severity
-from credit_core.domain.product import (
-    AdverseActionReason,
-    CreditProduct,
-    DType,
-    Feature,
-    Label,
-    Policy,
-)
-from credit_core.domain.suspect_words import suspect_inputs
+from credit_core.domain.suspect_words import suspect_input
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -222,31 +213,8 @@ def lint_error(name: str) -> Finding | None:
     >>> lint_error("duration"), lint_error("recoveries").what
     (None, 'recoveries looks like the outcome that the model is to predict')
     """
-    reason = AdverseActionReason(code="REASON", text="What the application says")
-    feature = Feature(
-        name=name, description="", dtype=DType.FLOAT, unit="1", minimum=0, maximum=1,
-        adverse_action=reason,
-    )  # fmt: skip
-    product = CreditProduct(
-        name="probe",
-        title="Probe",
-        description="",
-        entities=(),
-        feature_views=(),
-        request_features=(feature,),
-        derived_features=(),
-        label=Label(name=LABEL, description="", horizon=timedelta(days=1)),
-        policy=Policy(
-            version="1",
-            approve_up_to=0.1,
-            decline_from=0.2,
-            base_points=1,
-            base_odds=1,
-            points_to_double_odds=1,
-        ),
-    )
-    errors = (it for it in suspect_inputs(product) if it.severity is Severity.ERROR)
-    return next(errors, None)
+    found = suspect_input(f"request_features.{name}", name, label=LABEL)
+    return next((it for it in found if it.severity is Severity.ERROR), None)
 
 
 def prohibited_by_values(profile: Profile) -> str | None:

@@ -104,12 +104,18 @@ MINUS = "\N{MINUS SIGN}"
 _SIGNS = r"[$€£¥₹₺₦₪₱₫₩₽₴]|[A-Za-z]{1,3}\$|[A-Za-złŁñíč]{2,8}\.?"
 GROUPING = "'\N{RIGHT SINGLE QUOTATION MARK} \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}"
 _DIGITS = rf"[0-9][0-9.,{GROUPING}]*|[.,][0-9]+"
-NUMBER = (
-    rf"(?P<open>\(?)[-+{MINUS}]?\s*(?P<before>{_SIGNS})?\s*[-+{MINUS}]?\s*(?P<digits>{_DIGITS})"
-    rf"(?P<power>[eE][-+]?[0-9]+)?\s*(?P<after>%|[xXkKdDyYmM]|{_SIGNS})?(?P<close>\)?)-?"
-)
 PLAIN = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\Z")
-_NUMBER = re.compile(NUMBER)
+
+
+def _number(before: str, after: str) -> str:
+    """Return the pattern of a number with something before and behind its digits."""
+    return (
+        rf"(?P<open>\(?)[-+{MINUS}]?\s*(?P<before>{before})?\s*[-+{MINUS}]?\s*(?P<digits>{_DIGITS})"
+        rf"(?P<power>[eE][-+]?[0-9]+)?\s*(?P<after>{after})?(?P<close>\)?)-?"
+    )
+
+
+_NUMBER = re.compile(_number(_SIGNS, f"[%xXkKdDyYmM]|{_SIGNS}"))
 _IN_GROUPS = re.compile(rf"[0-9]{{1,3}}([{GROUPING}][0-9]{{3}})+([.,][0-9]*)?")
 
 
@@ -208,14 +214,21 @@ def _dressed_number(
         words.append(f"written in {unit}")
     return Form(
         Kind.NUMBER,
-        _finite(_dressed_sql(decimal, signs)),
+        _finite(_dressed_sql(decimal, signs, _words_for(unit), _words_for(unit, letters))),
         unit=unit,
         told=" and ".join(words) or None,
         could_be_grouped=not sure,
     )
 
 
-def _dressed_sql(decimal: str, signs: str) -> str:
+def _words_for(unit: str | None, letters: Mapping[str, str] | None = None) -> str:
+    """Return the pattern of the words for a unit: no text in another one may be read as it."""
+    known = CURRENCIES | UNITS | dict(letters or {})
+    words = [re.escape(word) for word, meant in known.items() if meant == unit]
+    return rf"(?i:{'|'.join(words)})\.?" if words else ""
+
+
+def _dressed_sql(decimal: str, signs: str, before: str, after: str) -> str:
     """Return the SQL that reads a number without the signs around and within its digits."""
     number = f"regexp_extract({{}}, '({_quoted(_DIGITS)})([eE][-+]?[0-9]+)?', 0)"
     number = f"translate({number}, '{_quoted(signs)}', '')"
@@ -223,7 +236,7 @@ def _dressed_sql(decimal: str, signs: str) -> str:
         number = f"replace({number}, ',', '.')"
     thousand = "CASE WHEN {} SIMILAR TO '.*[0-9] ?[kK]' THEN 1000 ELSE 1 END"
     negative = f"({{}} SIMILAR TO '[^0-9]*[-{MINUS}(].*' OR {{}} SIMILAR TO '.*[0-9]-')"
-    pattern = _quoted(re.sub(r"\?P<\w+>", "", NUMBER))
+    pattern = _quoted(re.sub(r"\?P<\w+>", "", _number(before, f"[kK]|{after}")))
     return (
         f"CASE WHEN regexp_full_match({{}}, '{pattern}') THEN"
         f" TRY_CAST({number} AS DOUBLE) * {thousand} * CASE WHEN {negative} THEN -1 ELSE 1 END END"

@@ -288,12 +288,16 @@ def test_a_local_cloud_with_a_name_lies_beside_the_usual_one(
     with LocalCloud(checkout).exclusively():
         monkeypatch.setenv("CREDIT_LOCAL_NAME", "second")
 
-        assert checkout.local.name == ".local-second"
+        assert checkout.local.name == ".local.second"
         with LocalCloud(checkout).exclusively():
             pass
 
+    monkeypatch.setenv("CREDIT_LOCAL_NAME", "enforcing")
+    named = checkout.local
     monkeypatch.setenv("CREDIT_LOCAL_ENFORCE", "1")
-    assert checkout.local.name == ".local-second-enforcing"
+    enforcing_and_named = checkout.local
+    monkeypatch.delenv("CREDIT_LOCAL_NAME")
+    assert len({named, enforcing_and_named, checkout.local}) == 3
 
 
 @pytest.mark.parametrize("name", ["../elsewhere", "a/b", "A", "-", " "])

@@ -66,13 +66,31 @@ def test_what_only_looks_like_a_number_stays_text(texts: list[str]) -> None:
     assert number_form(texts) is None
 
 
+@pytest.mark.parametrize(
+    ("texts", "others"),
+    [
+        (["$1,200", "$35"], ["5 €", "3m", "7 apples", "2 months"]),
+        (["1,200", "2.7k"], ["$5", "3m", "30d"]),
+        (["36 months", "24 mths."], ["3 years", "12 m"]),
+    ],
+)
+def test_a_text_in_another_unit_than_its_column_is_unknown(
+    texts: list[str], others: list[str]
+) -> None:
+    form = number_form(texts)
+
+    assert form is not None
+    assert None not in read(form, texts)
+    assert read(form, others) == [None] * len(others)
+
+
 def test_an_m_behind_digits_is_months_where_the_column_is_named_so() -> None:
     texts = ["24 M", "36m"]
     form = number_form(texts, "loan_term")
 
     assert form is not None
     assert form.unit == "months"
-    assert read(form, texts) == [24, 36]
+    assert read(form, [*texts, "12 Months", "2 years"]) == [24, 36, 12, None]
     assert number_form(texts, "loan_amount") is None
 
 

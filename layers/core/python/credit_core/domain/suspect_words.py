@@ -195,21 +195,46 @@ def suspect_inputs(product: CreditProduct) -> Iterator[Finding]:
             yield found
     for place, feature in placed_features(product):
         in_proxy_view = any(place.startswith(f"feature_views.{name}.") for name in proxy_views)
-        for suspicion in SUSPICIONS:
-            if suspicion.words is PROXIES and in_proxy_view:
-                continue
-            finding = _finding(suspicion, place, feature.name, feature.description)
-            if finding:
-                yield finding
-        label = product.label.name.split("_")
-        if _occurs(label, feature.name.split("_")):
-            yield Finding(
-                severity=Severity.ERROR,
-                place=place,
-                what=f"{feature.name} carries the name of the label, {product.label.name}",
-                why="A model trained on the outcome has seen the answer.",
-                remedy="Remove it, or name it after what it is.",
-            )
+        yield from suspect_input(
+            place,
+            feature.name,
+            feature.description,
+            label=product.label.name,
+            but=PROXIES if in_proxy_view else None,
+        )
+
+
+def suspect_input(
+    place: str,
+    name: str,
+    description: str = "",
+    *,
+    label: str,
+    but: Mapping[str, str] | None = None,
+) -> Iterator[Finding]:
+    """Yield a finding per suspicion that an input's name or description raises.
+
+    Args:
+        place: Where it stands in the definition.
+        name: Its name.
+        description: Its description.
+        label: The name of the product's label.
+        but: Words that are not looked for.
+    """
+    for suspicion in SUSPICIONS:
+        if suspicion.words is but:
+            continue
+        finding = _finding(suspicion, place, name, description)
+        if finding:
+            yield finding
+    if _occurs(label.split("_"), name.split("_")):
+        yield Finding(
+            severity=Severity.ERROR,
+            place=place,
+            what=f"{name} carries the name of the label, {label}",
+            why="A model trained on the outcome has seen the answer.",
+            remedy="Remove it, or name it after what it is.",
+        )
 
 
 def suspect_words_in(place: str, text: str) -> Iterator[Finding]:
