@@ -41,6 +41,10 @@ def test_a_second_demo_reuses_what_exists(credit: Credit, demo: dict[str, Any]) 
         # Midnight has passed, and with the new day there was more to do.
         first, again = again, credit.json("demo")
 
+    done = {step["name"]: step["result"] for step in again["steps"]}
+    assert done["Layers"].endswith("; 0 of 4 built")
+    assert done["CDK bootstrap"] == "there already"
+    assert done["CDK deploy"].startswith("0 stacks deployed, ")
     assert again["sample"]["uploaded"] == 0
     assert again["champion"] == first["champion"]
     assert again["decision"] == first["decision"]
