@@ -289,6 +289,7 @@ def test_a_local_cloud_with_a_name_lies_beside_the_usual_one(
         monkeypatch.setenv("CREDIT_LOCAL_NAME", "second")
 
         assert checkout.local.name == ".local.second"
+        assert LocalCloud(checkout).see_log == "its log: .local.second/cloud.log"
         with LocalCloud(checkout).exclusively():
             pass
 
