@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-import socket
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -245,13 +244,6 @@ def text_of(content: Iterable[str]) -> str:
     """Return what a person reads in some HTML."""
     words = unescape(re.sub(r"<[^>]*>", " ", re.sub("<wbr>", "", " ".join(content))))
     return " ".join(words.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").split())
-
-
-def a_free_port() -> int:
-    """Return a port that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -8,6 +8,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.ports import a_free_port
+
 ROOT = Path(__file__).resolve().parents[1]
 INSTALLED = (".venv", ".cloud-venv", "node_modules")
 """What `make env` made: shared, because nothing that a test types changes it."""
@@ -16,6 +18,8 @@ NOT_COPIED = shutil.ignore_patterns(
     *(".git", ".build", ".local*", "cdk.out", "node_modules", ".*venv", ".*_cache", "__pycache__"),
     *(".hypothesis", "application.json"),
 )
+UNFINISHED = shutil.ignore_patterns(".*")
+"""What a layer is written to before it is put in its place."""
 PATIENCE_SECONDS = 900
 
 
@@ -42,14 +46,14 @@ class ScratchCheckout:
         )
 
 
-def scratch_checkout(root: Path, *, port: int) -> ScratchCheckout:
+def scratch_checkout(root: Path) -> ScratchCheckout:
     """Copy the repository to a folder, with what was installed and built for it."""
     shutil.copytree(ROOT, root, ignore=NOT_COPIED, dirs_exist_ok=True)
     shutil.copy(ROOT / "examples" / "application.json", root / "examples")
     for name in INSTALLED:
         (root / name).symlink_to(ROOT / name)
     if (ROOT / LAYERS).is_dir():
-        shutil.copytree(ROOT / LAYERS, root / LAYERS)
+        shutil.copytree(ROOT / LAYERS, root / LAYERS, ignore=UNFINISHED)
     (root / CACHE).parent.mkdir(exist_ok=True)
     (ROOT / CACHE).mkdir(parents=True, exist_ok=True)
     (root / CACHE).symlink_to(ROOT / CACHE)
@@ -62,7 +66,7 @@ def scratch_checkout(root: Path, *, port: int) -> ScratchCheckout:
         root,
         environment
         | {
-            "CREDIT_LOCAL_PORT": str(port),
+            "CREDIT_LOCAL_PORT": str(a_free_port()),
             "PATH": f"{root / '.venv' / 'bin'}{os.pathsep}{environment['PATH']}",
             # The command is installed from the repository; here it has to be the copy's.
             "PYTHONPATH": f"{root}{os.pathsep}{root / 'layers' / 'core' / 'python'}",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from credit_cli.deployment import Deployment
 from credit_cli.local_cloud import LocalCloud
 from tests.end_to_end.enforcement import as_the_emulator_asks
 from tests.end_to_end.on_call import ENDING_TRIALS, OnCall
+from tests.ports import a_free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,6 +78,7 @@ class Client:
         for _ in range(60):
             if answer.status not in {429, 502, 503, 504}:
                 break
+            time.sleep(0.1)
             answer = self.post(body, token=token)
         return answer
 
@@ -112,12 +113,6 @@ class Caller:
         text = document if isinstance(document, str) else json.dumps(document)
         body = None if document is None else text.encode()
         return api.send(method, f"{self.deployment.api_url}{path}", headers, body=body)
-
-
-def a_free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

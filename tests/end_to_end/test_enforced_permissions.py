@@ -22,7 +22,7 @@ from credit_cli.checkout import ENFORCE_VARIABLE, Checkout, enforces
 from credit_cli.deployment import Deployment, stack_outputs
 from credit_cli.status import looked_at
 from tests.delivery_app import REPOSITORY
-from tests.end_to_end.conftest import DEMO_VARIABLE, Client, Credit, a_free_port
+from tests.end_to_end.conftest import DEMO_VARIABLE, Client, Credit
 from tests.end_to_end.enforcement import as_the_emulator_asks, statements_of
 from tests.end_to_end.workflow_roles import (
     NOT_KNOWN_BY_TAG,
@@ -31,6 +31,7 @@ from tests.end_to_end.workflow_roles import (
     a_token,
     variables,
 )
+from tests.ports import a_free_port
 from tests.workflow_runs import line, run
 
 if TYPE_CHECKING:

@@ -18,7 +18,6 @@ import pytest
 
 from credit_cli.checkout import Checkout
 from tests.documents import commands, fences, filled_in
-from tests.end_to_end.conftest import a_free_port
 from tests.scratch_checkout import ScratchCheckout, scratch_checkout
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ TOLERANCE = 0.05
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScratchCheckout]:
     """Somebody who types the guide's commands in a checkout."""
-    stranger = scratch_checkout(tmp_path_factory.mktemp("checkout"), port=a_free_port())
+    stranger = scratch_checkout(tmp_path_factory.mktemp("checkout"))
     yield stranger
     stranger.type("credit local down")
 

@@ -7,7 +7,6 @@ condition; MiniStack does both, as DynamoDB does.
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import time
 import urllib.error
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from credit_core.adapters.clients import client, pipeline_config
+from tests.ports import a_free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,9 +54,7 @@ def local_cloud_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lo
     if not CLOUD_PYTHON.exists():
         pytest.fail("the emulator is not installed; run: make env")
     folder = tmp_path_factory.mktemp("local-cloud")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = a_free_port()
     environment = {
         "PATH": os.defpath,
         "HOME": str(folder),

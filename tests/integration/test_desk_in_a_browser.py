@@ -17,14 +17,9 @@ from tests import browser as browsers
 from tests.browser import DESKTOP, PHONE, SMALL, Visitor, launched, visitor
 from tests.builders import NOW, PRODUCT
 from tests.builders_desk import FakeOffice
-from tests.builders_desk_evidence import (
-    FakeEvidence,
-    a_free_port,
-    a_registered,
-    served,
-    some_evidence,
-)
+from tests.builders_desk_evidence import FakeEvidence, a_registered, served, some_evidence
 from tests.builders_monitoring import A_DAY
+from tests.ports import a_free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

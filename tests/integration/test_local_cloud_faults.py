@@ -24,6 +24,7 @@ from credit_cli.errors import (
     UsageError,
 )
 from credit_cli.local_cloud import LocalCloud, emulator_environment, wanted_port
+from tests.ports import a_free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,12 +68,6 @@ def an_emulator(checkout: Checkout, script: str) -> None:
     checkout.cloud_python.parent.mkdir(parents=True, exist_ok=True)
     checkout.cloud_python.write_text(script)
     checkout.cloud_python.chmod(0o755)
-
-
-def a_free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def a_recorded_cloud(checkout: Checkout, *, pid: int, started: str) -> None:
@@ -199,12 +194,14 @@ def test_an_emulator_that_never_answers_is_stopped(
     cloud: LocalCloud, checkout: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local_cloud, "START_SECONDS", 0.3)
-    an_emulator(checkout, "#!/bin/sh\nexec sleep 600\n")
+    silent = f"#!{sys.executable}\nimport time; time.sleep(600)\n"
+    an_emulator(checkout, silent)
 
     with pytest.raises(LocalCloudError, match="did not answer within"):
         cloud.start(a_free_port())
 
-    assert not [found for found in processes.running() if found.command.startswith("sleep 600")]
+    emulator = str(checkout.cloud_python)
+    assert not [found for found in processes.running() if emulator in found.command]
 
 
 def test_another_checkouts_cloud_on_the_port_is_not_taken_for_ours(

@@ -15,6 +15,7 @@ from credit_cli.aws import LocalAws
 from credit_cli.checkout import ROOT, Checkout
 from credit_cli.errors import PortTakenError
 from credit_cli.local_cloud import LocalCloud, RunningCloud
+from tests.ports import a_free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,10 +53,7 @@ def cloud(checkout: Checkout) -> Iterator[LocalCloud]:
 
 @pytest.fixture
 def running(cloud: LocalCloud) -> RunningCloud:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    return cloud.start(port)
+    return cloud.start(a_free_port())
 
 
 def invoke_a_function(running: RunningCloud) -> dict[str, object]:
