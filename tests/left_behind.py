@@ -25,7 +25,7 @@ def published(
     more: Mapping[str, str] | None = None,
     statistic: Literal["Maximum", "Sum"] = "Maximum",
 ) -> list[float]:
-    """Return a statistic of a metric by the hour, of the last one; ``more`` are dimensions."""
+    """Return a statistic of a metric in the last hour, if there is one; ``more`` are dimensions."""
     named = {"Stage": stage, "Product": PRODUCT.name} | dict(more or {})
     found = cloudwatch.get_metric_statistics(
         Namespace=NAMESPACE,
@@ -36,7 +36,10 @@ def published(
         Period=3_600,
         Statistics=[statistic],
     )
-    return [point[statistic] for point in found["Datapoints"]]
+    # CloudWatch sums up by the hour of the clock, of which the last hour may have met two.
+    figures = [point[statistic] for point in found["Datapoints"]]
+    whole = sum if statistic == "Sum" else max
+    return [whole(figures)] if figures else []
 
 
 def body_at(s3: S3Client, location: str) -> bytes:

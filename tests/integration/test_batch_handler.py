@@ -11,7 +11,12 @@ import pytest
 from credit_core.adapters.entity_key_secret import entity_key_secret
 from tests.builders import a_body
 from tests.handlers import started
-from tests.integration.test_scorer_handler import Deployment, a_model_on_the_amount, call
+from tests.integration.test_scorer_handler import (
+    AN_INCOME,
+    Deployment,
+    a_model_on_the_amount,
+    call,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -129,7 +134,7 @@ def test_logs_and_metrics_hold_no_value_of_an_applicant(
     judge: Judge, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     judge(
-        a_body(application_id="a", applicant_id="canary-applicant", annual_income=61_234.5),
+        a_body(application_id="a", applicant_id="canary-applicant", annual_income=AN_INCOME),
         a_body(application_id="b", annual_income="canary-income"),
     )
     judge(body='{"canary-name": "canary-value"}')
@@ -139,4 +144,4 @@ def test_logs_and_metrics_hold_no_value_of_an_applicant(
     assert '"message":"decided"' in written
     assert "OutcomeRefer" in written
     assert "canary" not in written
-    assert "61234" not in written
+    assert "6123457" not in written

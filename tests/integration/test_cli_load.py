@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import http.server
 import json
+import select
 import socket
 import threading
 import time
@@ -18,7 +20,7 @@ from credit_cli import load_command, main
 from credit_cli.api import Token
 from credit_cli.aws import LocalAws
 from credit_cli.deployment import Deployment
-from credit_cli.load import Load, Plan, arrivals
+from credit_cli.load import Load, Plan, arrivals, drop_closed
 from credit_cli.load_report import receipts_stages, summary
 from tests.builders_aws import create_table
 
@@ -140,15 +142,18 @@ def test_nothing_is_sent_before_it_is_due(api: Api) -> None:
 
 
 def test_no_more_than_the_clients_are_under_way_and_the_queue_shows(api: Api) -> None:
-    """At 150 ms each, one client falls behind a hundred a second, for everyone who waits."""
+    """At 150 ms each, one client falls behind a hundred a second, for everyone who waits.
+
+    What is the service's is none of the wait: one client's add up to no more than the run took.
+    """
     api.fault = slowly
 
     run = sent(api, count=20, clients=1, seconds=0.2)
 
     assert api.most_under_way == 1
-    last = run.replies[-1]
-    assert 150 <= last.service_ms < 1_000
-    assert last.latency_ms >= 20 * 150 - 200
+    assert all(reply.service_ms >= 150 for reply in run.replies)
+    assert sum(reply.service_ms for reply in run.replies) <= run.seconds * 1_000
+    assert run.replies[-1].latency_ms >= 20 * 150 - 200
 
 
 def test_errors_are_told_apart(api: Api) -> None:
@@ -200,29 +205,43 @@ def test_an_answer_cut_short_is_a_failure(api: Api) -> None:
     assert statuses(sent(api, clients=1)) == {"200": 39, "connection closed": 1}
 
 
-def test_a_connection_closed_while_idle_is_no_failure(api: Api) -> None:
+def test_a_connection_closed_while_idle_is_no_failure(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def when_closed(connection: http.client.HTTPConnection) -> None:
+        """Look for the end when it has come: a busy server may close only after the next."""
+        if connection.sock is not None:
+            select.select([connection.sock], [], [], 20)
+        drop_closed(connection)
+
+    monkeypatch.setattr("credit_cli.load.drop_closed", when_closed)
+
     def close_after(handler: Any, _: int) -> bool:
         handler.answer(200, ANSWER)
         return hang_up(handler)
 
     api.fault = close_after
 
-    run = sent(api, count=5, clients=1, seconds=0.5)
+    run = sent(api, count=5, clients=1, seconds=0.1)
 
     assert statuses(run) == {"200": 5}
     assert len(api.connections) == 5
 
 
 def test_an_answer_that_takes_too_long_is_given_up(api: Api) -> None:
+    given_up = threading.Event()
+
     def fault(_: Any, number: int) -> bool:
         if number == 0:
-            time.sleep(0.5)
+            given_up.wait(20)
         return False
 
     api.fault = fault
 
-    run = sent(api, count=4, clients=1, seconds=0.1, timeout_seconds=0.2)
+    # Longer than a busy machine takes for the others.
+    run = sent(api, count=4, clients=1, seconds=0.1, timeout_seconds=2)
 
+    given_up.set()
     assert run.replies[0].status == "timed out"
     assert statuses(run) == {"timed out": 1, "200": 3}
 

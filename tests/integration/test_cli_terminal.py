@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pty
+import select
 import shutil
 import signal
 import subprocess
@@ -19,14 +20,19 @@ from credit_cli.progress import Progress
 
 CREDIT = Path(sys.executable).parent / "credit"
 SLOW = """
-import signal, sys, time
+import signal, sys, threading
 # Who runs the tests in the background may ignore it, and so would this.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from credit_cli import live_line, local_commands, main
 from credit_cli.terminal import say
 live_line.PATIENCE_SECONDS = 0.05
+shown, write = threading.Event(), live_line.LiveLine._write
+def noted(*words):
+    write(*words)
+    shown.set()
+live_line.LiveLine._write = noted
 def wait(*_):
-    time.sleep({seconds})
+    shown.wait({seconds})
     return {{"running": False, "deployed": False}}
 local_commands.status_document = wait
 sys.exit(main.run({words}))
@@ -64,12 +70,22 @@ def all_of(terminal: int) -> str:
     return shown.decode()
 
 
+def seen(terminal: int, words: str) -> str:
+    """Return what was written to a terminal until it shows these words, or for a minute."""
+    shown, deadline = bytearray(), time.monotonic() + 60
+    while words.encode() not in shown and time.monotonic() < deadline:
+        if select.select([terminal], [], [], 1)[0]:
+            shown += os.read(terminal, 65_536)
+    return shown.decode()
+
+
 def slow(*words: str, seconds: float = 0.4) -> list[str]:
+    """Return a program that answers when it has shown that it is at work, or after a time."""
     return [sys.executable, "-c", SLOW.format(words=list(words), seconds=seconds)]
 
 
 def test_a_command_that_is_silent_at_a_terminal_shows_that_it_is_at_work() -> None:
-    shown = at_a_terminal(slow("local", "status"))
+    shown = at_a_terminal(slow("local", "status", seconds=60))
 
     assert "credit local status" in shown
     assert shown.split(ERASED)[-1].startswith("The local cloud is not running.")
@@ -117,11 +133,11 @@ def test_a_step_shows_what_it_is_doing_and_then_its_result() -> None:
         Progress(terminal).step("Layers") as step,
     ):
         step.update("3 of 12")
-        time.sleep(0.25)
+        meanwhile = seen(ours, "Layers: 3 of 12")
         step.result = "done"
     shown = all_of(ours)
 
-    assert "Layers: 3 of 12" in shown
+    assert "Layers: 3 of 12" in meanwhile
     assert shown.split(ERASED)[-1].strip().endswith("done")
 
 
@@ -160,7 +176,7 @@ def test_output_that_finds_no_room_is_a_failure_in_two_lines() -> None:
 @pytest.mark.parametrize("words", [["local", "status"], ["--debug", "local", "status"]])
 def test_ctrl_c_ends_a_command_in_a_line(words: list[str]) -> None:
     program = SLOW.format(words=words, seconds=60).replace(
-        "    time.sleep(60)", "    print('ready', file=sys.stderr, flush=True)\n    time.sleep(60)"
+        "    shown.wait(60)", "    print('ready', file=sys.stderr, flush=True)\n    shown.wait(60)"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, stdout=subprocess.PIPE

@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 
     from tests.integration.conftest import LocalCloud
 
-YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
-
 
 class Monitor:
     """The function, with buckets and a stage of its own."""
 
     def __init__(self, cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
         self.stage = mark = uuid.uuid4().hex[:8]
+        # Runs of one test begin on one day, whatever midnight passes meanwhile.
+        self._next_start = datetime.now(UTC).replace(hour=12)
+        self.yesterday = self._next_start.date() - timedelta(days=1)
         self.s3, self.cloudwatch = cloud.client("s3"), cloud.client("cloudwatch")
         self.receipts, self.models, self.results = (
             f"{name}-{mark}" for name in ("receipts", "models", "results")
@@ -68,6 +69,11 @@ class Monitor:
         for key, body in self.days.archive.objects.items():
             self.s3.put_object(Bucket=self.receipts, Key=key, Body=body)
 
+    def start(self) -> str:
+        """Return when a run begins, each later than the one before."""
+        self._next_start += timedelta(seconds=1)
+        return self._next_start.isoformat()
+
     def step(self, action: str, run_id: str, **asked: Any) -> dict[str, Any]:
         event = {"action": action, "run_id": run_id, **asked}
         answer = dict(self.handler(json.loads(json.dumps(event)), None))
@@ -75,7 +81,7 @@ class Monitor:
 
     def run(self, day: date | None = None) -> dict[str, Any]:
         """Play the state machine: a run of a day, by default of yesterday."""
-        run_id, started_at = uuid.uuid4().hex, datetime.now(UTC).isoformat()
+        run_id, started_at = uuid.uuid4().hex, self.start()
         named = str(day) if day else None
         plan = self.step("plan", run_id, day=named, started_at=started_at)
         for part in plan["parts"]:
@@ -97,14 +103,14 @@ def monitor(local_cloud_bare: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> Mo
 
 
 def test_yesterday_is_monitored_kept_and_published(monitor: Monitor) -> None:
-    monitor.decide(YESTERDAY, 60, Applicants(income=20_000))
-    monitor.decide(YESTERDAY - timedelta(days=1), 5)
+    monitor.decide(monitor.yesterday, 60, Applicants(income=20_000))
+    monitor.decide(monitor.yesterday - timedelta(days=1), 5)
 
     found = monitor.run()
 
     figures = found["figures"]
-    assert (found["day"], figures["decisions"]) == (str(YESTERDAY), 60)
-    assert found["report"].endswith(f"monitoring/personal_loan/day={YESTERDAY}/report.html")
+    assert (found["day"], figures["decisions"]) == (str(monitor.yesterday), 60)
+    assert found["report"].endswith(f"monitoring/personal_loan/day={monitor.yesterday}/report.html")
     assert b"Decisions of a day" in monitor.body(found["report"])
     kept = json.loads(monitor.body(found["summary"]))
     assert kept["tally"]["decisions"] == 60
@@ -120,7 +126,7 @@ def test_yesterday_is_monitored_kept_and_published(monitor: Monitor) -> None:
 
 
 def test_a_day_that_is_monitored_twice_has_the_same_files(monitor: Monitor) -> None:
-    monitor.decide(YESTERDAY, 50)
+    monitor.decide(monitor.yesterday, 50)
 
     once = monitor.run()
     bodies = [monitor.body(once[name]) for name in ("summary", "report")]
@@ -134,11 +140,11 @@ def test_days_before_are_compared_with_and_one_that_cannot_be_read_is_not(
     monitor: Monitor,
 ) -> None:
     for age in (3, 2, 1):
-        monitor.decide(YESTERDAY - timedelta(days=age), 50)
-        kept = monitor.run(YESTERDAY - timedelta(days=age))["summary"]
+        monitor.decide(monitor.yesterday - timedelta(days=age), 50)
+        kept = monitor.run(monitor.yesterday - timedelta(days=age))["summary"]
     bucket, _, key = kept.removeprefix("s3://").partition("/")
     monitor.s3.put_object(Bucket=bucket, Key=key, Body=b'{"tally": {"decisions": 7}}')
-    monitor.decide(YESTERDAY, 50)
+    monitor.decide(monitor.yesterday, 50)
 
     before = monitor.run()["figures"]["before"]
 
@@ -147,9 +153,9 @@ def test_days_before_are_compared_with_and_one_that_cannot_be_read_is_not(
 
 def test_what_is_long_past_is_told_and_not_published(monitor: Monitor) -> None:
     """An alarm is about now; its metric says when it was measured."""
-    monitor.decide(YESTERDAY - timedelta(days=5), 3)
+    monitor.decide(monitor.yesterday - timedelta(days=5), 3)
 
-    found = monitor.run(YESTERDAY - timedelta(days=5))
+    found = monitor.run(monitor.yesterday - timedelta(days=5))
 
     assert found["figures"]["decisions"] == 3
     assert monitor.published(Metric.MONITORED_DECISIONS) == []
@@ -163,7 +169,7 @@ def test_a_day_without_decisions_is_published_as_such(monitor: Monitor) -> None:
 
 
 def test_a_manifest_that_is_not_what_was_registered_judges_nobody(monitor: Monitor) -> None:
-    monitor.decide(YESTERDAY, 60)
+    monitor.decide(monitor.yesterday, 60)
     monitor.put_manifest(monitor.model.manifest.to_json() + b" ")
 
     (model,) = monitor.run()["figures"]["models"]
@@ -174,8 +180,8 @@ def test_a_manifest_that_is_not_what_was_registered_judges_nobody(monitor: Monit
 
 
 def test_a_part_that_was_not_tallied_ends_the_run(monitor: Monitor) -> None:
-    monitor.decide(YESTERDAY, 50)
-    started_at = datetime.now(UTC).isoformat()
+    monitor.decide(monitor.yesterday, 50)
+    started_at = monitor.start()
     plan = monitor.step("plan", "run-1", day=None, started_at=started_at)
     for part in plan["parts"][:-1]:
         monitor.step("tally", "run-1", part=part)
@@ -188,7 +194,7 @@ def test_a_part_that_was_not_tallied_ends_the_run(monitor: Monitor) -> None:
 
 @pytest.mark.parametrize("lost", ["receipts", "models", "results"])
 def test_a_bucket_that_does_not_answer_ends_the_step(monitor: Monitor, lost: str) -> None:
-    monitor.decide(YESTERDAY, 5)
+    monitor.decide(monitor.yesterday, 5)
     bucket = getattr(monitor, lost)
     for found in monitor.s3.list_objects_v2(Bucket=bucket).get("Contents", []):
         monitor.s3.delete_object(Bucket=bucket, Key=found["Key"])
@@ -204,4 +210,4 @@ def test_a_bucket_that_does_not_answer_ends_the_step(monitor: Monitor, lost: str
 )
 def test_what_is_no_day_is_refused(monitor: Monitor, day: object, why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        monitor.step("plan", "run-1", day=day, started_at=datetime.now(UTC).isoformat())
+        monitor.step("plan", "run-1", day=day, started_at=monitor.start())

@@ -44,6 +44,8 @@ class Watched:
     def __init__(self, cloudwatch: CloudWatchClient) -> None:
         self.cloudwatch = cloudwatch
         self.product = f"loan-{uuid.uuid4().hex[:8]}"
+        # One moment for all: a window could end between what is written and when it is asked for.
+        self.now = datetime.now(UTC)
 
     def named(self, product: str | None = None) -> list[str]:
         return ["Product", product or self.product, "Stage", "local"]
@@ -60,7 +62,7 @@ class Watched:
                         for name, value in zip(pairs[::2], pairs[1::2], strict=True)
                     ],
                     "Value": value,
-                    "Timestamp": datetime.now(UTC),
+                    "Timestamp": self.now,
                 }
                 for value in values
             ],
@@ -71,7 +73,7 @@ class Watched:
         board = read_board("a-board", {"widgets": [graph(*metrics)]}, region="us-east-1")
         document = yaml.safe_load(as_yaml(configuration(board), about=about(board)))
         check(document)
-        found = list(samples(document, self.cloudwatch, now=datetime.now(UTC) + LATER))
+        found = list(samples(document, self.cloudwatch, now=self.now + LATER))
         page(found)
         queries = [target["expr"] for target in dashboard(board)["panels"][0]["targets"]]
         return [(query, of_query(query, found)) for query in queries]
@@ -117,7 +119,7 @@ def test_the_last_level_counts_however_long_ago(watched: Watched) -> None:
         {"stat": "Maximum", "period": 86_400},
     ]
     board = read_board("a-board", {"widgets": [graph(drawn)]}, region="us-east-1")
-    a_day_later = datetime.now(UTC) + timedelta(hours=25)
+    a_day_later = watched.now + timedelta(hours=25)
     (sample,) = (
         sample
         for sample in samples(configuration(board), watched.cloudwatch, now=a_day_later)

@@ -43,6 +43,8 @@ A_MINUTE_AGO = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
 PATIENCE_SECONDS = 60
 ROLE = "arn:aws:iam::000000000000:role/pusher"
 EVENT_ID = "5a5b9f6e-0000-4000-8000-000000000000"
+TOO_MANY, MUCH = 98_765_432_101_234, 9_876_543.0
+"""Values of so many digits that no time and no number of a thread in a log holds them by chance."""
 
 
 class Pusher:
@@ -135,7 +137,7 @@ def test_a_redelivered_message_leaves_one_file_and_one_row(pusher: Pusher) -> No
 
 
 def test_a_refused_row_is_noted_without_values_and_counted(pusher: Pusher) -> None:
-    answer = pusher(an_event(a_recent_detail("applicant-4711", inq_fi=-98_765)), "no JSON")
+    answer = pusher(an_event(a_recent_detail("applicant-canary", inq_fi=-TOO_MANY)), "no JSON")
 
     assert answer == {"batchItemFailures": []}
     assert pusher.keys(pusher.settings.lake_bucket) == []
@@ -147,21 +149,21 @@ def test_a_refused_row_is_noted_without_values_and_counted(pusher: Pusher) -> No
     ]
     noted = pusher.body(pusher.settings.results_bucket, keys[0])
     assert json.loads(noted)["reasons"] == ["inq_fi is not from 0 to 1000"]
-    assert b"4711" not in noted
-    assert b"98765" not in noted
+    assert b"canary" not in noted
+    assert b"98765432" not in noted
     assert pusher.rejected_pushes() == 2
 
 
 def test_the_log_holds_no_value(pusher: Pusher, caplog: pytest.LogCaptureFixture) -> None:
     pusher(
-        an_event(a_recent_detail("applicant-4711", delinq_amnt=98_765.0)),
-        an_event(a_recent_detail("applicant-4711", delinq_amnt=-98_765.0)),
+        an_event(a_recent_detail("applicant-canary", delinq_amnt=MUCH)),
+        an_event(a_recent_detail("applicant-canary", delinq_amnt=-MUCH)),
     )
 
     said = str([vars(record) for record in caplog.records])
     assert "delinq_amnt is not from 0 to" in said
-    assert "4711" not in said
-    assert "98765" not in said
+    assert "canary" not in said
+    assert "9876543" not in said
 
 
 def test_what_a_store_does_not_take_is_delivered_again(pusher: Pusher) -> None:

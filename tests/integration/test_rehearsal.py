@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 INTERCEPT = -6.0
 """Whoever asks for little is approved."""
-DEADLINE_MS = 2_000
+DEADLINE_MS = 20_000
 ARNS = {
     name: f"arn:aws:lambda:us-east-1:000000000000:function:{name}:7"
     for name in (SCORER, BATCH, RECORDS)
@@ -372,10 +372,10 @@ def test_slow_decisions_are_found(versions: Versions) -> None:
 
     def slow(event: Mapping[str, Any]) -> Reply:
         reply = versions.call(SCORER, event)
-        return Reply({**reply.document, "total_ms": 2_500.0})
+        return Reply({**reply.document, "total_ms": 25_000.0})
 
     assert versions.rehearse(scorer=slow)["findings"] == [
-        "scorer: half of the decisions took more than 2500 ms; the deadline is 2000 ms"
+        "scorer: half of the decisions took more than 25000 ms; the deadline is 20000 ms"
     ]
 
 

@@ -38,7 +38,8 @@ def handler(event, context):
     with NOTES.open("a") as notes:
         notes.write(json.dumps(event) + "\\n")
     told = json.loads(NOTES.with_suffix(".told").read_text())
-    time.sleep(told["slow"])
+    while event["action"] == told["held"] and not NOTES.with_suffix(".let-go").exists():
+        time.sleep(0.05)
     if event["action"] in told["failing"]:
         raise ValueError("told to fail")
     champion = told["champion"]
@@ -89,11 +90,15 @@ class Machine:
         failing: tuple[str, ...] = (),
         *,
         moved: bool = False,
-        slow_seconds: int = 0,
+        held: str = "",
     ) -> None:
-        """Tell the promoter what to answer, after which time, and whether somebody moved it on."""
-        told = {"champion": champion, "failing": failing, "moved": moved, "slow": slow_seconds}
+        """Tell the promoter what to answer, whether somebody moved it on, and what to hold."""
+        told = {"champion": champion, "failing": failing, "moved": moved, "held": held}
         self.notes.with_suffix(".told").write_text(json.dumps(told))
+
+    def let_go(self) -> None:
+        """Have the promoter answer what it holds."""
+        self.notes.with_suffix(".let-go").touch()
 
     def decide(self, metric: Metric, count: int) -> None:
         """Count decisions, as the scorer does."""
@@ -154,6 +159,19 @@ class Machine:
     def actions(self) -> list[str]:
         """Return the actions that the promoter was asked for."""
         return [event["action"] for event in self.asked()]
+
+    def made(self, execution: str, step: str, *, times: int = 1) -> None:
+        """Wait until the promoter has answered: what counts for a step begins then."""
+        history = self.stepfunctions.get_paginator("get_execution_history")
+
+        def left() -> int:
+            return sum(
+                event.get("stateExitedEventDetails", {}).get("name") == step
+                for page in history.paginate(executionArn=execution)
+                for event in page["events"]
+            )
+
+        self.until(left, lambda count: count == times)
 
     def until[T](self, look: Callable[[], T], enough: Callable[[T], bool]) -> T:
         """Return what is seen as soon as it is enough."""
@@ -292,11 +310,12 @@ def test_an_alarm_that_rang_while_a_step_was_made_is_seen_right_after_it(
     machine: Machine,
 ) -> None:
     """The guard may have heard it when the model was not there yet; the step takes 10 minutes."""
-    machine.tell(slow_seconds=2)
+    machine.tell(held="share")
     execution = machine.start(replace(QUICK, share_seconds=600))
     machine.until(machine.actions, lambda actions: actions[-1:] == ["share"])
 
     machine.ring("ALARM")
+    machine.let_go()
 
     ended = machine.end(execution)
     assert (ended["status"], ended["error"]) == ("FAILED", "Withdrawn")
@@ -304,10 +323,11 @@ def test_an_alarm_that_rang_while_a_step_was_made_is_seen_right_after_it(
 
 
 def test_what_a_model_in_shadow_does_not_cause_only_keeps_it_there(machine: Machine) -> None:
-    machine.ring("OK", machine.other)
+    machine.tell(held="shadow")
     execution = machine.start(replace(QUICK, shadow_seconds=1))
     machine.until(machine.actions, lambda actions: actions[-1:] == ["shadow"])
     machine.ring("ALARM", machine.other)
+    machine.let_go()
     time.sleep(4)
     assert machine.actions()[-1] == "shadow"
 
@@ -319,10 +339,12 @@ def test_what_a_model_in_shadow_does_not_cause_only_keeps_it_there(machine: Mach
 
 def test_it_is_not_kept_there_for_ever(machine: Machine) -> None:
     impatient = replace(QUICK.evidence, patience_seconds=2)
+    machine.tell(held="shadow")
     execution = machine.start(replace(QUICK, shadow_seconds=1, evidence=impatient))
     machine.until(machine.actions, lambda actions: actions[-1:] == ["shadow"])
 
     machine.ring("ALARM", machine.other)
+    machine.let_go()
 
     ended = machine.end(execution)
     assert (ended["error"], ended["cause"]) == (
@@ -332,7 +354,7 @@ def test_it_is_not_kept_there_for_ever(machine: Machine) -> None:
 
 
 def test_an_alarm_after_the_promotion_rolls_back(machine: Machine) -> None:
-    execution = machine.start(replace(QUICK, watch_seconds=2))
+    execution = machine.start(replace(QUICK, watch_seconds=4))
     machine.until(machine.actions, lambda actions: actions[-1:] == ["promote"])
 
     machine.ring("ALARM")
@@ -364,22 +386,19 @@ def test_a_model_goes_up_when_it_was_compared_and_has_answered_often_enough(
     machine: Machine,
 ) -> None:
     execution = machine.start(WANTING)
-    machine.until(machine.actions, lambda actions: actions[-1:] == ["shadow"])
-    # What counts begins when the promoter has answered, a moment after it was asked.
-    time.sleep(2)
+    machine.made(execution, "Shadow")
     machine.decide(Metric.SHADOW_DECISIONS, 2)
     time.sleep(3)
     assert machine.actions()[-1] == "shadow"
 
     machine.decide(Metric.SHADOW_DECISIONS, 1)
-    machine.until(machine.actions, lambda actions: actions[-1:] == ["share"])
+    machine.made(execution, "Share")
     time.sleep(3)
     assert machine.actions().count("share") == 1
 
     # Each share by itself.
     machine.decide(Metric.CHALLENGER_DECISIONS, 2)
-    machine.until(machine.actions, lambda actions: actions.count("share") == 2)
-    time.sleep(2)
+    machine.made(execution, "Share", times=2)
     machine.decide(Metric.CHALLENGER_DECISIONS, 2)
 
     assert machine.end(execution)["status"] == "SUCCEEDED"
@@ -395,9 +414,8 @@ def test_a_model_of_which_too_little_is_known_is_withdrawn_in_the_end(
 ) -> None:
     impatient = replace(WANTING.evidence, patience_seconds=3)
     execution = machine.start(replace(WANTING, evidence=impatient))
-    machine.until(machine.actions, lambda actions: actions[-1:] == ["shadow"])
     if compared:
-        time.sleep(1)
+        machine.made(execution, "Shadow")
         machine.decide(Metric.SHADOW_DECISIONS, compared)
 
     ended = machine.end(execution)
