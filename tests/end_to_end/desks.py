@@ -61,12 +61,15 @@ def opened(credit: Credit) -> Iterator[OpenDesk]:
                 said.append(line)
                 lines.put(line)
 
-        threading.Thread(target=hear, daemon=True).start()
+        hearing = threading.Thread(target=hear, daemon=True)
+        hearing.start()
         try:
             yield OpenDesk(_address(lines, said), said)
         finally:
             process.terminate()
             process.wait(STOP_SECONDS)
+            # It reads to the end before the pipe is closed under it.
+            hearing.join(STOP_SECONDS)
 
 
 def _address(lines: Queue[str], said: list[str]) -> str:

@@ -16,10 +16,21 @@ if TYPE_CHECKING:
 
     from credit_cli.aws import LocalAws
     from credit_cli.deployment import Deployment
+    from tests.end_to_end.conftest import Caller
 
 pytestmark = pytest.mark.end_to_end
 
 
+@pytest.fixture
+def started(callers: dict[str, Caller]) -> None:
+    """Every function behind the API answers: one that starts may take too long for a client."""
+    for path in ("/v1/decisions", "/v1/decision-batches"):
+        assert callers["application"]("POST", path, {}).status == 400
+    assert callers["desk"]("GET", "/v1/health").status == 200
+    assert callers["desk"]("GET", "/v1/model").status == 200
+
+
+@pytest.mark.usefixtures("started")
 def test_schemathesis_finds_nothing(aws: LocalAws, deployment: Deployment, tmp_path: Path) -> None:
     """Every operation, each with a token of a kind of client that may call it."""
     tokens = {

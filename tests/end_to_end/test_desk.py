@@ -186,12 +186,20 @@ def found_in_queue(person: Visitor, application_id: str) -> Any:
             link = person.page.get_by_role("link", name=application_id)
             if link.count():
                 return link.first
-            later = person.page.get_by_role("link", name="Later ones")
-            if not later.count():
+            if not turned(person):
                 break
-            later.click()
         assert time.monotonic() < deadline, f"{application_id} is not in the queue"
         time.sleep(0.5)
+
+
+def turned(person: Visitor) -> bool:
+    """Turn to the next page of the queue, and wait for all of it; tell whether there was one."""
+    later = person.page.get_by_role("link", name="Later ones")
+    if not later.count():
+        return False
+    with person.page.expect_navigation():
+        later.click()
+    return True
 
 
 def gone_from_queue(person: Visitor, application_id: str) -> None:
@@ -200,8 +208,7 @@ def gone_from_queue(person: Visitor, application_id: str) -> None:
     while True:
         person.visit("/referrals")
         seen = person.text
-        while (later := person.page.get_by_role("link", name="Later ones")).count():
-            later.click()
+        while turned(person):
             seen += person.text
         if application_id not in seen:
             return

@@ -118,6 +118,19 @@ def objects(aws: LocalAws, bucket: str) -> Iterator[tuple[str, bytes]]:
             yield found["Key"], answer["Body"].read()
 
 
+def noted(aws: LocalAws, deployment: Deployment, event_id: str) -> bool:
+    """Tell whether a pushed row was rejected, and that noted."""
+    s3: S3Client = aws.client("s3")
+    pages = s3.get_paginator("list_objects_v2").paginate(
+        Bucket=deployment["ResultsBucket"], Prefix="rejected/push/"
+    )
+    return any(
+        found["Key"].endswith(f"/{event_id}.jsonl")
+        for page in pages
+        for found in page.get("Contents", [])
+    )
+
+
 def test_features_are_gone_at_once_and_nothing_brings_them_back(
     applicant: Applicant, credit: Credit, aws: LocalAws, deployment: Deployment
 ) -> None:
@@ -211,7 +224,7 @@ def test_the_identifier_is_nowhere_in_the_clear(
         "features": {},
     }
     events = aws.client("events")
-    events.put_events(
+    (entry,) = events.put_events(
         Entries=[
             {
                 "EventBusName": deployment["FeatureBus"],
@@ -220,8 +233,8 @@ def test_the_identifier_is_nowhere_in_the_clear(
                 "Detail": json.dumps(rejected),
             }
         ]
-    )
-    time.sleep(2)
+    )["Entries"]
+    eventually(lambda: noted(aws, deployment, entry["EventId"]))
     applicant.erase()
     applicant.decision()
     credit("materialize", "--json")

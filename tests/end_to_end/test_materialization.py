@@ -185,7 +185,9 @@ def test_a_part_whose_worker_failed_is_tried_again_in_the_same_run(
     lake.upload(a_file(tmp_path / "x.parquet", applicant_id))
     throttle.close()
     run = pipelines.start(aws, deployment[materialization.MACHINE], {"prefix": lake.key})
+    give_up = time.monotonic() + SECONDS_TO_BE_ONLINE
     while "Reconcile" not in states_entered(aws, run):
+        assert time.monotonic() < give_up
         time.sleep(0.1)
     # The parts are tried again only after this state, and some seconds long.
     throttle.open()
@@ -217,5 +219,7 @@ def test_a_part_whose_worker_fails_again_fails_the_run_and_the_next_run_complete
     assert b"Rate Exceeded" in failed.stderr
     assert lake.item(applicant_id) is None
     throttle.open()
-    assert credit.json("materialize", "--prefix", lake.key)["written"] == 1
+    counts = credit.json("materialize", "--prefix", lake.key)
+    # The run that the upload started, or a scheduled sweep, may have written it just before.
+    assert (counts["read"], counts["written"] + counts["stale"]) == (1, 1)
     assert lake.item(applicant_id) is not None

@@ -36,8 +36,7 @@ def test_decisions_come_out_of_the_exporter_by_the_name_that_grafana_asks_for(
     configuration, board = tmp_path / "yace.yml", tmp_path / "dashboard.json"
     credit("prometheus", "exporter", "--out", str(configuration))
     credit("prometheus", "dashboard", "--out", str(board))
-    decision = client(an_application()).document()
-    decided_at = datetime.fromisoformat(decision["decided_at"])
+    outcome = client(an_application()).document()["outcome"]
     document = yaml.safe_load(configuration.read_text(encoding="utf-8"))
     check(document)
     (panel,) = (
@@ -45,13 +44,11 @@ def test_decisions_come_out_of_the_exporter_by_the_name_that_grafana_asks_for(
         for panel in json.loads(board.read_bytes())["panels"]
         if panel.get("title") == "Outcomes"
     )
-    (query,) = (
-        target["expr"]
-        for target in panel["targets"]
-        if target["legendFormat"] == decision["outcome"]
-    )
+    (query,) = (target["expr"] for target in panel["targets"] if target["legendFormat"] == outcome)
 
     def counted() -> float:
+        decision = client(an_application()).document()
+        decided_at = datetime.fromisoformat(decision["decided_at"])
         credit("local", "metrics")
         found = samples(document, aws.client("cloudwatch"), now=decided_at + LATER)
         (one,) = (
@@ -63,7 +60,8 @@ def test_decisions_come_out_of_the_exporter_by_the_name_that_grafana_asks_for(
         )
         return one.value
 
-    # A function's words reach its log group after its answer its caller.
+    # A function's words may reach its log group with those of its next decision only; and a
+    # decision may lie before the end of a window, and its count behind it.
     ends = time.monotonic() + LONGEST_SECONDS
     while not (found := counted()) and time.monotonic() < ends:
         pass

@@ -15,6 +15,7 @@ from credit_cli.checkout import Checkout
 from credit_core.domain.places import receipts_prefix
 from credit_core.domain.product import load_product
 from tests.end_to_end.model_variants import move, register_variant, registry_of
+from tests.end_to_end.on_call import ENDING_TRIALS, OnCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,9 +52,16 @@ def another(
 
 @pytest.fixture(scope="module")
 def decisions(
-    client: Client, registry: S3DynamoModelRegistry, another: ModelReference
+    aws: LocalAws,
+    deployment: Deployment,
+    client: Client,
+    registry: S3DynamoModelRegistry,
+    another: ModelReference,
 ) -> Iterator[list[dict[str, Any]]]:
     """A thousand decisions, half of them by a newer model; it stays champion for these tests."""
+    # What tests before made ring would take the newer model back.
+    for alarm in ENDING_TRIALS:
+        OnCall(aws, deployment).calm(alarm)
     prefix, half = f"replay-{uuid.uuid4().hex}", COUNT // 2
     decided = decide(client, varied(prefix, range(half)))
     before = move(registry, another)
