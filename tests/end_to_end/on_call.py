@@ -81,18 +81,22 @@ class OnCall:
         )
 
     def calm(self, alarm: str) -> None:
-        """Wait until nothing of the last minute makes an alarm ring."""
+        """Wait until nothing of the last minute makes an alarm ring; nobody hears it meanwhile."""
+        names = [self.full_name(alarm)]
         deadline = time.monotonic() + CALM_SECONDS
-        while True:
-            self.settle(alarm)
-            self.look()
-            (found,) = self.cloudwatch.describe_alarms(AlarmNames=[self.full_name(alarm)])[
-                "MetricAlarms"
-            ]
-            if found["StateValue"] == "OK":
-                break
-            assert time.monotonic() < deadline, found["StateReason"]
-            time.sleep(3)
+        # A guard that starts slowly would take back what is moved after the wait.
+        self.cloudwatch.disable_alarm_actions(AlarmNames=names)
+        try:
+            while True:
+                self.settle(alarm)
+                self.look()
+                (found,) = self.cloudwatch.describe_alarms(AlarmNames=names)["MetricAlarms"]
+                if found["StateValue"] == "OK":
+                    break
+                assert time.monotonic() < deadline, found["StateReason"]
+                time.sleep(3)
+        finally:
+            self.cloudwatch.enable_alarm_actions(AlarmNames=names)
         self.listen()
         self.heard.clear()
 
