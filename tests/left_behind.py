@@ -42,6 +42,13 @@ def published(
     return [whole(figures)] if figures else []
 
 
+def noted_rejection(s3: S3Client, bucket: str, event_id: str) -> str | None:
+    """Return the key under which the pusher noted that it refused an event, once it did."""
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="rejected/push/")
+    keys = [found["Key"] for page in pages for found in page.get("Contents", [])]
+    return next((key for key in keys if key.endswith(f"/{event_id}.jsonl")), None)
+
+
 def body_at(s3: S3Client, location: str) -> bytes:
     """Return the object at an ``s3://`` address."""
     bucket, _, key = location.removeprefix("s3://").partition("/")

@@ -17,6 +17,7 @@ from credit_core.domain.online_store import ERASED
 from credit_core.domain.places import pushed_prefix
 from credit_core.domain.product import load_product
 from tests.builders import features_of
+from tests.left_behind import noted_rejection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -116,19 +117,6 @@ def objects(aws: LocalAws, bucket: str) -> Iterator[tuple[str, bytes]]:
         for found in page.get("Versions", []):
             answer = s3.get_object(Bucket=bucket, Key=found["Key"], VersionId=found["VersionId"])
             yield found["Key"], answer["Body"].read()
-
-
-def noted(aws: LocalAws, deployment: Deployment, event_id: str) -> bool:
-    """Tell whether a pushed row was rejected, and that noted."""
-    s3: S3Client = aws.client("s3")
-    pages = s3.get_paginator("list_objects_v2").paginate(
-        Bucket=deployment["ResultsBucket"], Prefix="rejected/push/"
-    )
-    return any(
-        found["Key"].endswith(f"/{event_id}.jsonl")
-        for page in pages
-        for found in page.get("Contents", [])
-    )
 
 
 def test_features_are_gone_at_once_and_nothing_brings_them_back(
@@ -234,7 +222,9 @@ def test_the_identifier_is_nowhere_in_the_clear(
             }
         ]
     )["Entries"]
-    eventually(lambda: noted(aws, deployment, entry["EventId"]))
+    s3: S3Client = aws.client("s3")
+    bucket = deployment["ResultsBucket"]
+    eventually(lambda: noted_rejection(s3, bucket, entry["EventId"]))
     applicant.erase()
     applicant.decision()
     credit("materialize", "--json")

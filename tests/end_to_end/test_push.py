@@ -14,6 +14,7 @@ from credit_core.domain.feature_event import DETAIL_TYPE
 from credit_core.domain.metrics import NAMESPACE, Metric
 from credit_core.domain.product import load_product
 from tests.builders import features_of
+from tests.left_behind import noted_rejection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,13 +150,9 @@ def test_a_bad_row_on_the_bus_is_noted_without_its_values(
         ]
     )["Entries"]
 
-    def noted() -> list[str]:
-        listed = s3.list_objects_v2(Bucket=deployment["ResultsBucket"], Prefix="rejected/push/")
-        keys = [found["Key"] for found in listed.get("Contents", [])]
-        return [key for key in keys if key.endswith(f"/{entry['EventId']}.jsonl")]
-
-    (key,) = eventually(noted)
-    body = s3.get_object(Bucket=deployment["ResultsBucket"], Key=key)["Body"].read().decode()
+    bucket = deployment["ResultsBucket"]
+    key = eventually(lambda: noted_rejection(s3, bucket, entry["EventId"]))
+    body = s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
     assert json.loads(body)["reasons"] == ["inq_fi is not from 0 to 1000"]
     assert applicant_id not in body
     assert "987654321987" not in body
